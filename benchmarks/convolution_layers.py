@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -52,10 +52,10 @@ class Asked(NamedTuple):
         return self._replace(batch=max(1, min(self.batch, int(most))))
 
 
-def convolutions(campaign: str) -> dict[Asked, float]:
-    """Return a campaign's distinct convolutions with their share of its direct operations."""
+def convolutions(networks: Iterable[CampaignNetwork]) -> dict[Asked, float]:
+    """Return the distinct convolutions of networks with their share of all direct operations."""
     costs: Counter[Asked] = Counter()
-    for network in load_campaign(campaign).networks():
+    for network in networks:
         spec, images = network.spec, network.images
         for number, layer in enumerate(walk_network(spec, images).layers):
             if layer.kind == "convolution":
@@ -69,7 +69,8 @@ def convolutions(campaign: str) -> dict[Asked, float]:
 
 def heaviest(campaign: str, count: int) -> list[Asked]:
     """Return the convolutions with most operations a step."""
-    return sorted(convolutions(campaign), key=lambda a: -a.operations)[:count]
+    known = convolutions(load_campaign(campaign).networks())
+    return sorted(known, key=lambda a: -a.operations)[:count]
 
 
 def draw_by_cost(shares: Mapping[Asked, float], count: int, seed: int) -> list[Asked]:

@@ -38,6 +38,7 @@ from convolution_layers import (
 from options import CAMPAIGN, known_campaign, positive
 from own_process import trainer_process
 
+from nnlc.campaign.campaign import load_campaign
 from nnlc.families.article.conditions import Conditions
 from nnlc.families.article.convolution_plan import ConvolutionPlan, Way, plan_convolution
 from nnlc.families.article.fourier import plan_fourier
@@ -196,7 +197,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.csv and not options.csv.parent.is_dir():
         parser.error(f"argument --csv: there is no folder {options.csv.parent}")
-    drawn = draw_by_cost(convolutions(options.campaign), 2 * options.layers, options.seed)
+    known = convolutions(load_campaign(options.campaign).networks())
+    drawn = draw_by_cost(known, 2 * options.layers, options.seed)
     first = options.layers if options.check else 0
     print(f"{processor_name()}, torch {torch.__version__}")
     print(f"{TITLES}  {'pass':15}" + "".join(f"{way:>10}" for way in WAYS) + "  chosen    lost")

@@ -24,7 +24,7 @@ FAILING = (str(Path(__file__).with_name("failing_capture.py")),)
 """The worker with trainers of which one fails in a capture."""
 FIRST = "smoke-1"
 """Name of the results that others are compared with."""
-EPOCHS, FEWEST_EPOCHS = 100, 50
+EPOCHS, FEWEST_EPOCHS = 100, 10
 """Epochs of the networks: enough to interrupt one."""
 LEAST_ACCURACY = 60.0
 """Least of the networks' best accuracy in percent; it is 84 for smoke with 5 epochs on CPUs."""

@@ -26,7 +26,7 @@ GPU = torch.device("cuda", 0)
 PAPER = tuple(load_campaign("paper").networks())
 """Networks of the article's campaign. This and the next take a second to make, once for all checks:
 their processes are forked from one that has loaded this module."""
-CONVOLUTIONS = convolutions("paper")
+CONVOLUTIONS = convolutions(PAPER)
 """Their distinct convolutions, with each one's share of all direct operations."""
 
 

@@ -48,6 +48,11 @@ SLOW_TESTS = {
         "test_a_new_kind_of_layer_and_optimizer_live_their_whole_life",
         "test_a_scheduler_of_ones_own_that_was_called_pbs_before_nnlc_had_one_still_works",
     },
+    "test_changed_code.py": {
+        "test_verify_says_once_why_and_its_advice_leads_to_the_code_now",
+        "test_rebuild_raises_one_exception_that_says_all",
+        "test_calibrate_needs_no_code_of_the_networks_that_it_learns_from",
+    },
     "test_family_code.py": {
         "test_a_network_begun_under_other_code_starts_again_when_that_is_accepted",
         "test_an_import_that_fails_on_one_rank_ends_the_job_before_any_network",
@@ -71,6 +76,7 @@ SLOW_TESTS = {
         "test_a_family_without_fault_passes_every_part_and_costs_what_it_costs",
         "test_faults_of_several_networks_are_found_part_by_part_and_leave_the_others_alone",
         "test_a_fault_that_shows_in_another_process_is_a_verdict",
+        "test_a_campaigns_networks_are_checked_with_its_settings_images_and_recipe",
     },
     "test_compare.py": {
         "test_the_order_of_networks_and_the_number_of_processes_change_nothing",

@@ -14,19 +14,23 @@ from worker_jobs import TINY
 import nnlc.system.files
 import nnlc.training.attempt
 from nnlc.campaign.campaign import parse_campaign
+from nnlc.errors import FamilyError
 from nnlc.system import messages
 from nnlc.tables import Row
-from nnlc.training.attempt import HEARTBEAT_SECONDS, Attempt, Interrupted
+from nnlc.training.attempt import HEARTBEAT_SECONDS, Attempt, Interrupted, failure_message
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.device_info import bit_deciding, circumstances
 from nnlc.training.inbox import Inbox
 from nnlc.training.trainer import Trainer
 
 NETWORK = spec(batch_size=10, momentum=0.9)
-IMAGES = first(bundled_images(), 64, 25)
-# A half epoch is 3 steps of training and 2 of validation.
 
 pytestmark = pytest.mark.usefixtures("deterministic")
+
+
+def images():
+    """Return so many that a half epoch is 3 steps of training and 2 of validation."""
+    return first(bundled_images(), 64, 25)
 
 
 class Clock:
@@ -87,7 +91,7 @@ class Trial:
             self._after.get(self.steps, lambda: None)()
             between_steps()
 
-        return loop_on(IMAGES, NETWORK, self._epochs, step)
+        return loop_on(images(), NETWORK, self._epochs, step)
 
     def of(self, *kinds):
         return [message for message in self.messages if message["kind"] in kinds]
@@ -128,7 +132,7 @@ def files(folder):
 
 @pytest.fixture(scope="module")
 def undisturbed():
-    return bits(list(loop_on(IMAGES, NETWORK, 2)))
+    return bits(list(loop_on(images(), NETWORK, 2)))
 
 
 def test_an_attempt_tells_how_long_it_was_set_up_at_its_end_and_with_each_checkpoint(start, clock):
@@ -381,6 +385,26 @@ def test_a_bug_in_training_is_told_with_its_message_and_traceback(tmp_path, monk
     [failed] = Agent(*to_train(tmp_path / "c"), then_save=False).of("failed")
     assert failed["reason"] == "ValueError: not contiguous: `0.weight`"
     assert failed["traceback"].startswith("Traceback ")
+
+
+def test_an_exception_of_a_familys_module_is_told_with_its_line_and_no_traceback():
+    class Own:
+        def forward(self):
+            raise ValueError("no such width")
+
+    with pytest.raises(ValueError, match="no such width") as raised:
+        Own().forward()
+    line = raised.traceback[-1].lineno + 1
+    failed = failure_message(1, raised.value, Own())
+    place = f"({__file__}, line {line})"
+    assert failed["reason"] == f"its module raised ValueError: no such width {place}"
+    assert "traceback" not in failed
+    assert "of_family" not in failed  # a device may have failed
+    assert "traceback" in failure_message(1, raised.value, "of another module")
+    built = FamilyError("build raised ValueError")
+    built.__cause__ = raised.value
+    told = {"reason": "build raised ValueError", "of_family": True}
+    assert failure_message(1, built, Own()) == {"kind": "failed", "index": 1, **told}
 
 
 def test_a_trainer_told_to_save_leaves_and_another_goes_on_to_the_same_rows(tmp_path):

@@ -61,6 +61,13 @@ def test_the_summary_tells_a_few_findings_of_a_rule_and_all_if_asked(download):
     assert "valLoss of published tables" in short
 
 
+def test_percentages_have_few_digits_in_text_and_all_in_json(download):
+    whole = "14.17004048582996"
+    damage(download / PLACE, field(10, "valAcc", whole), field(10, "valLoss", "0.001"))
+    assert "valLoss is 0.001 at an accuracy of 14.17 %" in run(download).stdout
+    assert f"valLoss is 0.001 at an accuracy of {whole} %" in run(download, "--json").stdout
+
+
 def test_json_is_one_document_with_everything_and_stable_keys(download):
     damage(download / PLACE, field(2, "poolPaddings", "1-2"))
     job = run(download, "--json")

@@ -195,8 +195,8 @@ def test_ways_that_nnlc_chooses_are_timed_however_many_windows_they_copy(monkeyp
     monkeypatch.syspath_prepend(FOLDER)
     layers, ways = map(importlib.import_module, ("convolution_layers", "convolutions"))
     monkeypatch.setattr(ways, "MOST_WINDOW_BYTES", 0)
-    chosen = set()
-    for asked in layers.draw_by_cost(layers.convolutions("smoke"), 6, 1):
+    chosen, smoke = set(), layers.load_campaign("smoke").networks()
+    for asked in layers.draw_by_cost(layers.convolutions(smoke), 6, 1):
         plans = [ways.planned(asked.at_batch(2), setting) for setting in ("auto", "direct")]
         for name, timed in ways.calls(asked.at_batch(2)).items():
             needed = {getattr(plan.ways, name) for plan in plans}

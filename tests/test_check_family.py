@@ -10,10 +10,16 @@ from signal import SIGINT, SIGKILL
 import numpy as np
 import pytest
 from limits import HANG_SECONDS
+from own_families import IMAGES, family_of, network_of
 from test_cli import run_nnlc
 from worker_jobs import TINY
 
 from nnlc import NnlcError, load_campaign
+from nnlc.errors import SpecError
+from nnlc.families.purity import Place
+from nnlc.networks.recipe import TrainingSection
+from nnlc.training.family_sample import Setting, _specified, numbers
+from nnlc.training.family_verdicts import Verdicts
 
 FAMILIES = Path(__file__).parent / "families"
 
@@ -24,8 +30,10 @@ def check(tmp_path, monkeypatch, capfd):
     shutil.copy(FAMILIES / "broken.py", tmp_path)
     monkeypatch.chdir(tmp_path)
 
-    def checked(family, networks=6, images="F-MNIST-sample"):
-        words = ("check-family", family, "--networks", networks, "--images", images)
+    def checked(family, networks=6, images="F-MNIST-sample", campaign=None):
+        words = ("check-family", *([family] if family else []), "--networks", networks)
+        words += ("--images", images) if images else ()
+        words += ("--campaign", campaign) if campaign else ()
         done = run_nnlc(*words)
         printed = capfd.readouterr()
         assert "Traceback" not in done.stderr + printed.err
@@ -52,8 +60,8 @@ def test_a_family_without_fault_passes_every_part_and_costs_what_it_costs(check,
     names = "class settings specify load again module count train table check layers"
     assert parts(told) == [f"ok {name}" for name in names.split()]
     pixels, classes = 2 * 2 * 2, 5
-    rows = re.findall(r"^ +1 +(\d) +100 +(\S+) +(\S+) +([0-9.]+) GB +\S+ s +\S+ s$", told, re.M)
-    assert [number for number, *_ in rows] == list("0123")
+    rows = re.findall(r"^ +1 +(\d+) +100 +(\S+) +(\S+) +([0-9.]+) GB +\S+ s +\S+ s$", told, re.M)
+    assert [number for number, *_ in rows] == ["0", "1", "1414", "999999"]
     for _, parameters, multiply_adds, memory in rows:
         width = (int(parameters) - classes) / (pixels + 3 + classes)
         assert width in range(2, 7)
@@ -72,11 +80,11 @@ EARLY = {
     "broken:Bare": ("class", "is no subclass of nnlc.families.Family"),
     "broken:Spaced": ("class", "'two words' is no name of a column"),
     "broken:Unsettled": ("class", "ValueError: widest = 3 is too small"),
-    "broken:Global": ("specify", "number 5 of group 1: width is "),
+    "broken:Global": ("specify", "number 0 of group 1 for F-MNIST-sample: width is "),
     "broken:Leaves": ("specify", "raised SystemExit: enough"),
     "broken:Vanishes": (
         "specify",
-        "number 1 of group 1: its code ended this process with status 0",
+        "number 1 of group 1 for F-MNIST-sample: its code ended this process with status 0",
     ),
     "nobody": ("class", "nnlc has no family of this name"),
 }
@@ -93,21 +101,23 @@ def test_a_fault_that_shows_without_torch_is_a_verdict(family, check):
 
 
 def test_faults_of_several_networks_are_found_part_by_part_and_leave_the_others_alone(check):
-    status, told, printed = check("broken:Several")
+    status, told, printed = check("broken:Several", 10)
     assert status == 1
     assert [part for part in parts(told) if part.startswith("wrong")] == [
         *("wrong module", "wrong module", "wrong check", "wrong layers"),
     ]
     lines = told.splitlines()
     module = next(at for at, line in enumerate(lines) if line.startswith("wrong  module"))
-    assert "number 1 of group 1: " in lines[module]
+    assert "number 1 of group 1 for F-MNIST-sample: " in lines[module]
     assert "AttributeError: 'Several' object has no attribute 'missing'" in lines[module]
     assert re.search(
         r"broken.py, line \d+, in normalisation: .*self.missing\(spec\)", lines[module + 2]
     )
-    assert re.search(r"number 2 of group 1: .*'steps'.* in a step, and no file keeps it", told)
-    assert "number 3 of group 1: check finds width = " in told
-    assert re.search(r"ok +train +4 networks", told)
+    assert re.search(
+        r"number 2 of group 1 for F-MNIST-sample: .*'steps'.* in a step, and no file keeps it", told
+    )
+    assert "number 3 of group 1 for F-MNIST-sample: check finds width = " in told
+    assert re.search(r"ok +train +8 networks", told)
     assert "hello" in printed
     assert "hello" not in told
 
@@ -115,12 +125,12 @@ def test_faults_of_several_networks_are_found_part_by_part_and_leave_the_others_
 @pytest.mark.parametrize(
     ("family", "verdict"),
     {
-        "broken:Unordered": r"wrong +again +number 0 of group 1: width is .* another process draws",
-        "broken:Crashes": r"wrong +module +number 1 of group 1: its code ended this .* by SIGSEGV",
+        "broken:Unordered": r"wrong +again +number 0 of group 1 .*: width is .* another process",
+        "broken:Crashes": r"wrong +module +number 1 of group 1 .*: its code ended .* by SIGSEGV",
     }.items(),
 )
 def test_a_fault_that_shows_in_another_process_is_a_verdict(family, verdict, check):
-    status, told, _ = check(family, 2)
+    status, told, _ = check(family, 3)
     assert status == 1
     assert re.search(verdict, told), told
 
@@ -135,6 +145,125 @@ def test_a_family_that_lists_its_networks_is_asked_for_no_more_than_a_campaign_h
     campaign.write_text(text.format(3))
     with pytest.raises(NnlcError, match=r"number 2 of group 1 .* IndexError: .*broken.py, line"):
         list(load_campaign(campaign).networks())
+
+
+CAMPAIGN = """
+name = "mine"
+family = "broken:Lengthy"
+seed = 5
+stamp = 2026-01-02T03:04:05
+epochs = 3
+[datasets.F-MNIST-sample]
+networks_per_group = 3
+[datasets.CIFAR-10]
+networks_per_group = 1
+[space]
+length = 2
+[training]
+optimizer = "Adam"
+schedule = "cosine"
+warmup_epochs = 2
+augmentation = ["flip"]
+"""
+
+
+def test_a_campaigns_networks_are_checked_with_its_settings_images_and_recipe(check, tmp_path):
+    """The class's check never ends, and with the default length there is one network."""
+    (tmp_path / "mine.toml").write_text(CAMPAIGN)
+    status, told, _ = check(None, 6, None, "mine.toml")
+    assert re.search(r"ok +settings +length = 2$", told, re.MULTILINE), told
+    assert re.search(r"ok +train +4 networks", told)
+    rows = re.findall(r"^ +1 +(\d) .*  (\S+)$", told, re.MULTILINE)
+    assert rows == [*(("0123"[n], "F-MNIST-sample") for n in range(3)), ("0", "CIFAR-10")]
+    fault = (
+        "number 0 of group 1 for F-MNIST-sample: check names a column 'wide'; did you mean 'width'"
+    )
+    assert fault in told
+    assert (status, told.splitlines()[-1].partition(";")[0]) == (
+        1,
+        "broken:Lengthy of mine.toml: 4,000 faults",
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "images", "words"),
+    [
+        ("broken:Whole", None, "mine.toml: its family is broken:Lengthy, not broken:Whole"),
+        (None, "MNIST", "--images is for checks without --campaign"),
+    ],
+)
+def test_a_campaign_and_what_contradicts_it_are_refused(family, images, words, check, tmp_path):
+    (tmp_path / "mine.toml").write_text(CAMPAIGN)
+    status, told, complained = check(family, 1, images, "mine.toml")
+    assert (status, told) == (1, "")
+    assert words in complained
+
+
+def test_numbers_of_a_sample_are_the_lowest_and_some_up_to_the_last():
+    assert numbers(5, 3) == [0, 1, 2]
+    assert numbers(4, 4) == [0, 1, 2, 3]
+    assert numbers(4, 5) == [0, 1, 3, 4]
+    assert numbers(1, 9) == [0]
+    assert numbers(6, 15_625) == [0, 1, 2, 52, 901, 15_624]
+    for count in range(1, 60):
+        for most in range(1, 70):
+            found = numbers(count, most)
+            assert len(found) == min(count, most)
+            assert found == sorted(set(found))
+            assert found[0] == 0
+            assert (found[-1] < most) if count == 1 else (found[-1] == most - 1 or count > most)
+
+
+def drawn(specify, places, *, may_end=True):
+    """Numbers of the networks that are right, and all verdicts."""
+    family = family_of(lambda spec, images: None)
+    object.__setattr__(family.family, "specify", specify)
+    setting = Setting(family, {IMAGES.name: IMAGES}, TrainingSection(), 1, 0)
+    said = []
+    found = _specified(setting, places, Verdicts(said.append), may_end=may_end)
+    numbers = [place.number for place, _ in found]
+    return numbers, [each["text"] for each in said if each["kind"] == "verdict"]
+
+
+def test_a_family_that_has_no_high_numbers_is_right_unless_a_campaign_asks_for_them():
+    def fails(*wrong):
+        def specify(draws, images, group, number):
+            if number in wrong:
+                raise ValueError(f"none has number {number}")
+            return {"width": number, "batch_size": 20, "learning_rate": 0.1}
+
+        return specify
+
+    places = [Place(IMAGES.name, 1, number) for number in (0, 1, 5, 80)]
+    found, said = drawn(fails(5, 80), places)
+    assert found == [0, 1]
+    assert said[0] == "note   specify   there is no number 5 of group 1 for few: none has number 5"
+    assert said[1].startswith("ok     specify   2 networks for few, groups 1 to 1: ")
+    for wrong, may_end, words in (
+        ((5,), True, "none has number 5 (…); but there is a number 80 of group 1 for few"),
+        ((0, 1, 5, 80), True, "number 0 of group 1 for few: specify raised ValueError: none"),
+        ((80,), False, "number 80 of group 1 for few: specify raised ValueError: none has"),
+    ):
+        _, said = drawn(fails(*wrong), places, may_end=may_end)
+        assert said[0].startswith("wrong  specify   number ")
+        assert words in re.sub(r"\(\S+, line \d+\)", "(…)", said[0])
+        assert sum(each.startswith("wrong") for each in said) == 1
+
+
+def test_values_of_the_training_that_train_nothing_are_refused():
+    for name, value, words in (
+        ("learning_rate", 0.0, "above 0"),
+        ("learning_rate", -0.1, "above 0"),
+        ("learning_rate", float("inf"), "above 0"),
+        ("momentum", 1.0, "from 0 and below 1"),
+        ("dampening", 1.5, "from 0 to 1"),
+        ("weight_decay", -0.1, "from 0, "),
+        ("batch_size", 15, "number of whole batches: 13 and 17 would fit"),
+        ("batch_size", 41, "between 1 and 40, the number of validation images of few: 40 would"),
+        ("batch_size", 0, "number of validation images of few: 1 would fit"),
+    ):
+        with pytest.raises(SpecError, match=f"number 0 of group 1 for few.: {name}.*{words}"):
+            network_of(lambda spec, images: None, **{name: value})
 
 
 @pytest.mark.parametrize("number", [SIGINT, SIGKILL])
@@ -154,6 +283,7 @@ MISTAKES = {
     "the article's": ("article", "F-MNIST-sample", "there is nothing to check"),
     "unknown images": ("residual", "CIFAR10", "did you mean 'CIFAR-10'?"),
     "an absent file": ("residual", "no.npz", "no.npz: no such file"),
+    "no family at all": (None, "F-MNIST-sample", "give the name of a family, or a campaign"),
 }
 
 

@@ -103,6 +103,24 @@ def test_damaged_costs_leave_sizes_unknown_and_all_else_is_read(tmp_path, folder
     assert merge_tables(folders / "wide", tmp_path / "out").tables == 2
 
 
+@pytest.mark.parametrize(("name", "versions"), [("wide", "wide@1"), ("cells@2.0", "cells@2.0")])
+def test_tables_of_one_family_are_loaded_as_if_there_were_no_others(folders, name, versions):
+    found = load_tables(folders, family=name)
+    assert set(found.networks["family"]) == {versions}
+    assert set(found.curves["id"]) == set(found.networks["id"])
+    alone = load_tables(list(found.networks["path"])).networks.drop(columns="seconds")
+    pd.testing.assert_frame_equal(found.networks.drop(columns="seconds"), alone)
+
+
+def test_a_family_of_which_no_table_is_there_is_refused_with_those_that_are(folders):
+    with pytest.raises(
+        NnlcError, match=r"no table is of family 'deep'; there are article, cells@2"
+    ):
+        load_tables(folders, family="deep")
+    with pytest.raises(NnlcError, match="family is of type int"):
+        load_tables(folders, family=3)
+
+
 CHOICES = [
     (["--family", "article"], {ARTICLE}),
     (["--family", "wide"], {WIDE.id, f"{WIDE.id[:-1]}1"}),

@@ -8,6 +8,7 @@ from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
+from audit_samples import learning
 from hostile import check_message, damaged, quickly
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,9 +26,10 @@ from nnlc.launching.forecast import forecast_campaign
 from nnlc.launching.plan import _Planner
 from nnlc.networks.specification import FamilySpec
 from nnlc.results.folder import ResultsFolder
-from nnlc.results.folder_costs import uncounted, write_folder_costs
+from nnlc.results.folder_costs import read_folder_costs, uncounted, write_folder_costs
 from nnlc.results.journal import Journal
 from nnlc.schedulers.site import load_site
+from nnlc.tables import Table
 
 FAMILY = Path(__file__).parent / "families" / "skipping.py"
 CAMPAIGN = f"""
@@ -211,6 +213,40 @@ def test_specs_counts_what_a_file_lacks_with_torch_and_writes_it(mine, tmp_path,
     assert not uncounted(networks)
 
 
+def test_specs_shows_no_sizes_and_writes_no_file_if_no_network_can_be_counted(
+    mine, tmp_path, monkeypatch
+):
+    answer = {"kind": "counted", "costs": {}, "reasons": ["7: ValueError: no"], "on_cpu": []}
+    monkeypatch.setattr("nnlc.training.complete_costs.count_costs", lambda request: answer)
+    file = tmp_path / "made.json"
+    said = run("specs", mine, "--costs", file)
+    assert re.search(r"^F-MNIST-sample +6 +1-2 +- +- +- +-$", said, re.MULTILINE)
+    assert "-: 6 networks could not be counted, so sizes are unknown" in said
+    assert "needs the most" not in said
+    assert (
+        "note: 6 networks can't be counted, so that no size or cost is known; 'nnlc check-" in said
+    )
+    assert "fails: 7: ValueError: no" in said
+    run("specs", mine, "--costs", file, "--csv", "list.csv")
+    [first, *_] = csv.DictReader(Path("list.csv").read_text().splitlines())
+    assert (first["parameters"], first["predicted_gpu_seconds"]) == ("", "")
+    assert not file.exists()
+
+
+def test_a_job_begins_in_a_folder_that_has_costs_alone_and_reads_them(mine, networks, file):
+    results = ResultsFolder(Path("results/mine"))
+    results.path.mkdir(parents=True)
+    shutil.copy(file, results.costs_file)
+    results.open(load_campaign(mine))
+    assert uncounted(networks)
+    assert read_folder_costs(results, networks) is None
+    assert not uncounted(networks)
+    (results.path / "campaign.toml").unlink()
+    (results.path / "other.json").write_text("{}")
+    with pytest.raises(NnlcError, match="there are files but no campaign"):
+        results.check_usable(load_campaign(mine))
+
+
 def test_specs_overwrites_no_other_file_and_needs_torch_to_count(mine, tmp_path, monkeypatch):
     other = tmp_path / "other.json"
     other.write_text('{"mine": 1}')
@@ -306,7 +342,11 @@ def test_status_knows_no_time_left_where_costs_are_unknown_and_does_not_fail(min
     assert "training left" not in without
     assert "done" in without
     assert "costs" not in without
-    assert "'nnlc specs CAMPAIGN --costs FILE'" in run("calibrate", results.path)
+    table = results.table_path(networks[0].images, networks[0].spec)
+    rows = learning(networks[0].spec, networks[0].images, 2)
+    table.write_bytes(Table(networks[0].spec, rows).to_bytes())
+    counting = f"'nnlc specs {results.campaign_file} --costs {results.costs_file}'"
+    assert counting in run("calibrate", results.path)
 
 
 def test_counts_of_two_jobs_are_kept_in_one_file(mine, networks):

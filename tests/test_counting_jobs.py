@@ -2,20 +2,26 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from limits import HANG_SECONDS
 from test_costs_files import CAMPAIGN, COUNTS, FAMILY
 from worker_jobs import run_worker, tables
 
 from nnlc.campaign.campaign import load_campaign
 from nnlc.families import counted_costs
 from nnlc.families.costs_file import read_costs
-from nnlc.ranks.cost_counting import NETWORKS_A_RANK, CostCounting
+from nnlc.ranks.cost_counting import MOST_SECONDS, NETWORKS_A_RANK, TIME_SHARE, CostCounting
+from nnlc.ranks.time_left import TimeLeft
+from nnlc.ranks.watchdog import STARTING_SECONDS
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.folder_costs import count_request, read_folder_costs, uncounted
 from nnlc.results.history import read_history
+from nnlc.system import messages
 from nnlc.training.counting_process import count_costs
 
 CRASH = """
@@ -42,7 +48,7 @@ def mine(tmp_path):
     return path
 
 
-def pretend_job(campaign: Path, ranks: int):
+def pretend_job(campaign: Path, ranks: int, seconds: float | None = None):
     campaign = load_campaign(campaign)
     networks = list(campaign.networks())
     results = ResultsFolder(Path("results").absolute())
@@ -50,16 +56,18 @@ def pretend_job(campaign: Path, ranks: int):
     said: list[str] = []
     progress = SimpleNamespace(message=said.append)
     about = {"ranks": ranks, "results": results, "progress": progress, "said": said}
+    about["time_left"] = TimeLeft(seconds, clock=lambda: 0.0)
     return SimpleNamespace(costed_networks=networks, **about)
 
 
-def counted(message, without=()) -> dict:
+def counted(message, without=(), *, is_cut=False) -> dict:
     costs = {each["key"]: COUNTS_JSON for each in message["networks"]}
     return {
         "kind": "counted",
         "costs": {key: value for key, value in costs.items() if key not in without},
         "reasons": ["0: ValueError: no"] if without else [],
         "on_cpu": [],
+        "is_cut": is_cut,
     }
 
 
@@ -93,6 +101,48 @@ def test_networks_are_shared_by_ranks_and_one_that_cant_be_counted_gets_the_mean
     assert not uncounted(networks)
 
 
+def test_counting_gets_a_share_of_the_jobs_time_and_the_next_job_counts_the_rest(
+    mine, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    job = pretend_job(mine, ranks=1, seconds=400.0)
+    networks = job.costed_networks
+    counting = CostCounting(job, networks)
+    assert CostCounting(pretend_job(mine, ranks=1), networks).messages[0]["seconds"] == MOST_SECONDS
+    assert counting.messages[0]["seconds"] == pytest.approx(TIME_SHARE * (400 - 40))
+    assert MOST_SECONDS < STARTING_SECONDS
+    late = counted_costs.cost_key(networks[0].spec)
+    counting.note(0, counted(counting.messages[0], without=[late], is_cut=True))
+    assert not uncounted(networks)
+    assert counted_costs.known_counts(late) == COUNTS
+    counted_costs._known.clear()
+    read_costs(job.results.costs_file, networks[0].family)
+    assert uncounted(networks) == [n for n in networks if counted_costs.cost_key(n.spec) == late]
+
+
+def test_a_count_that_takes_too_long_is_ended_and_keeps_what_it_has_counted(mine, monkeypatch):
+    networks = list(load_campaign(mine).networks())
+    asked = count_request(networks)
+    keys = [each["key"] for each in asked["networks"]]
+    lines = [messages.encode({"key": key, "counts": COUNTS_JSON}) for key in keys[:2]]
+
+    def run(command, *, timeout, **_):
+        raise subprocess.TimeoutExpired(command, timeout, output=b"".join(lines)[:-9])
+
+    monkeypatch.setattr("nnlc.training.counting_process.subprocess.run", run)
+    answer = count_costs({**asked, "seconds": 25.0})
+    assert answer["is_cut"]
+    assert answer["costs"] == {keys[0]: COUNTS_JSON}
+    assert answer["reasons"] == ["the time for counting was over, and the next job counts the rest"]
+
+
+def test_a_process_that_counts_is_ended_after_its_seconds(mine, monkeypatch):
+    sleeps = (sys.executable, "-c", f"import time; time.sleep({HANG_SECONDS})")
+    monkeypatch.setattr("nnlc.training.counting_process.COMMAND", sleeps)
+    networks = list(load_campaign(mine).networks())
+    assert count_costs({**count_request(networks), "seconds": 0.1})["is_cut"]
+
+
 def test_few_networks_are_counted_by_one_rank(mine, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = pretend_job(mine, ranks=1000)
@@ -124,7 +174,7 @@ def test_a_module_that_ends_its_process_loses_no_network_counted_before(mine):
 def test_a_job_counts_once_and_every_start_reads_the_file(mine):
     mine.write_text(mine.read_text().replace("networks_per_group = 3", "networks_per_group = 1"))
     results = mine.parent / "results"
-    first = run_worker(mine, "--device", "cpu", "--results", results, ranks=2)
+    first = run_worker(mine, "--device", "cpu", "--results", results)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "counting the costs of 2 networks" in first.stdout
     assert len(tables(results)) == 2
@@ -143,9 +193,6 @@ def test_a_job_counts_once_and_every_start_reads_the_file(mine):
     assert "counting" not in again.stdout
     assert len(tables(results)) == 2
     (results / "costs.json").write_text("{}")
-    next(results.glob("*_models/*.txt")).unlink()
-    other = run_worker(mine, "--device", "cpu", "--results", results)
-    assert other.returncode == 0
-    assert "is no file of costs" in other.stdout
-    assert "counting the costs of 2 networks" in other.stdout
-    assert len(tables(results)) == 2
+    counted_costs._known.clear()
+    assert "is no file of costs" in read_folder_costs(folder, networks)
+    assert uncounted(networks) == networks

@@ -77,7 +77,7 @@ SMALLEST = {
     ),
     "nnlc plan CAMPAIGN [--site SITE | --ranks N]": "nnlc plan fashion-mnist --site frontier",
     "nnlc check-family MODULE:CLASS": "nnlc check-family residual --networks 1",
-    "nnlc check-family FAMILY [--networks N] [--images NAME]": (
+    "nnlc check-family [FAMILY] [--networks N] [--images NAME] [--campaign FILE]": (
         "nnlc check-family residual --networks 1 --images CIFAR-10"
     ),
     "nnlc doctor": "nnlc doctor smoke --device cpu",
@@ -140,6 +140,8 @@ ELSEWHERE = {
     "nnlc plan residual --site perlmutter --costs residual.json": (
         "test_costs_files.py::test_a_plan_reads_costs_from_its_option_or_from_the_results_folder"
     ),
+    "nnlc upgrade RESULTS --accept-code": "test_changed_code.py::"
+    "test_the_command_in_the_message_does_all_that_goes_on",
     "nnlc plan CAMPAIGN": PLAN_HERE,
     "nnlc calibrate RESULTS": "test_calibration.py::"
     "test_the_command_prints_errors_before_and_after_and_the_constants",

@@ -4,7 +4,6 @@ import hashlib
 import json
 from dataclasses import replace
 
-import mlcroissant
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from invented_families import CELLS, ROWS, WIDE, curves, family_specs, write_families
 from test_export_damage import edit_csv, refused
-from test_export_description import Page, described
+from test_export_description import Page, by_croissant, described
 
 from nnlc import NnlcError, export_tables, import_tables
 from nnlc.exporting import importing
@@ -95,7 +94,7 @@ def any_tables(draw) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("format", WRITTEN)
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(tables=any_tables())
 def test_any_tables_of_any_families_are_restored_byte_for_byte(tmp_path_factory, format, tables):
     root = tmp_path_factory.mktemp("any")
@@ -157,7 +156,7 @@ def test_an_export_of_one_family_has_no_column_of_others_and_no_blanks(tmp_path)
 def test_an_export_of_families_describes_itself(tmp_path, format):
     export = tmp_path / "export"
     export_tables(mixed_tables(tmp_path / "tables"), export, format=format)
-    dataset = mlcroissant.Dataset(jsonld=str(export / "croissant.json"))
+    dataset = by_croissant(export)
     assert not dataset.metadata.ctx.issues.errors
     assert described(export)["name"] == "Learning curves of neural networks"
     words = "Neural networks of 3 families (article, cells@2.0, wide@1) (5), each trained"

@@ -21,6 +21,7 @@ from worker_jobs import events, meddling, run_worker, slow_steps, start_worker, 
 
 from nnlc.campaign.family_section import _ARTICLES
 from nnlc.errors import ExitStatus
+from nnlc.families.class_rules import check_class
 from nnlc.networks.columns import KINDS
 from nnlc.networks.recipe import TrainingSection
 
@@ -147,14 +148,17 @@ def test_verify_audit_export_and_rebuild_do_with_it_what_they_do_with_the_articl
 
 
 def test_the_list_of_networks_is_one_as_it_stands():
-    [code] = [code for language, code in BLOCKS if language == "python" and "EDGES" in code]
-    names: dict = {}
+    [code] = [code for language, code in BLOCKS if language == "python" and "CELLS" in code]
+    names: dict = {"__name__": __name__}
     exec(code, names)
-    first, last = (names["specify"](None, None, None, 1, number) for number in (0, 15_624))
-    assert {**first, "edge0": "pool", "edge5": "pool"} != last
-    assert set(last.values()) >= {"pool", 100}
+    kind = check_class(names["Cells"])
+    assert (kind.groups, len(kind.columns)) == ((1, 1), 6)
+    cells = [kind().specify(None, None, 1, number) for number in range(15_625)]
+    assert len({tuple(cell.values()) for cell in cells}) == 15_625
+    assert cells[0].keys() == {*kind.columns, "batch_size", "learning_rate", "momentum"}
+    assert kind(first=9000).specify(None, None, 1, 100) == cells[9100]
     with pytest.raises(ValueError, match="none has number 15625"):
-        names["specify"](None, None, None, 1, 15_625)
+        kind().specify(None, None, 1, 15_625)
 
 
 def rows(heading: str) -> list[list[str]]:

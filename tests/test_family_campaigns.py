@@ -31,7 +31,30 @@ MISTAKES = {
         f"{GROUPS}.depths",
         ["unknown key; valid: networks_per_group, groups"],
     ),
-    "no networks": ("networks_per_group = 2", "", f"{GROUPS}.networks_per_group", ["missing"]),
+    "no networks": (
+        "networks_per_group = 2",
+        "",
+        f"{GROUPS}.networks_per_group",
+        ["missing; add it, such as networks_per_group = 10"],
+    ),
+    "one group alone": (
+        "networks_per_group = 2",
+        "networks_per_group = 2\ngroups = [1]",
+        f"{GROUPS}.groups",
+        ["must have as many values as [1, 10]; found [1]"],
+    ),
+    "three groups": (
+        "networks_per_group = 2",
+        "networks_per_group = 2\ngroups = [1, 2, 3]",
+        f"{GROUPS}.groups",
+        ["must have as many values as [1, 10]; found [1, 2, 3]"],
+    ),
+    "a group in words": (
+        "networks_per_group = 2",
+        'networks_per_group = 2\ngroups = ["a", 2]',
+        f"{GROUPS}.groups.0",
+        ["must be a whole number"],
+    ),
     "groups it has not": (
         "networks_per_group = 2",
         "networks_per_group = 2\ngroups = [1, 3]",
@@ -51,7 +74,7 @@ MISTAKES = {
         ["and groups must"],
     ),
     "pooling": ("[space]", '[training]\npooling = "average"\n[space]', "training.pooling", ["own"]),
-    "dropout": ("[space]", '[training]\ndropout = "channel"\n[space]', "training.dropout", ["own"]),
+    "dropout": ("[space]", '[training]\ndropout = "element"\n[space]', "training.dropout", ["own"]),
     "ways of convolutions": (
         "[space]",
         '[training]\nconvolutions = "direct"\n[space]',

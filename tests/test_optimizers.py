@@ -129,8 +129,8 @@ def test_what_is_not_known_is_refused_before_it_is_trained_or_rebuilt(values, wo
     [
         ('optimizer = "Lion"', "must be one of SGD, SGD-Nesterov, Adam, AdamW"),
         ('optimizer = "sgd"', "must be one of SGD"),
-        ("betas = [0.5, 0.9]", "betas is for Adam and AdamW only; SGD has none"),
-        ('optimizer = "SGD-Nesterov"\neps = 1e-3', "eps is for Adam and AdamW only"),
+        ("betas = [0.5, 0.9]", "training.betas: is for Adam and AdamW only; SGD has none"),
+        ('optimizer = "SGD-Nesterov"\neps = 1e-3', "training.eps: is for Adam and AdamW only"),
         ('optimizer = "Adam"\nbetas = [0.5, 1.0]', "less than 1"),
         ('optimizer = "Adam"\neps = 0.0', "greater than 0"),
     ],

@@ -382,7 +382,7 @@ HOSTILE = {
     "schedule = 3": ("schedule", "'cosine'"),
     'schedule = "step"\nstep_epochs = 0': ("step_epochs", "greater than or equal to 1"),
     'schedule = "step"\nstep_epochs = 1.5': ("step_epochs", "whole number"),
-    'schedule = "step"\nstep_epochs = 40': ("", "training.step_epochs must be below"),
+    'schedule = "step"\nstep_epochs = 40': ("step_epochs", "must be below"),
     'schedule = "step"\nstep_factor = 1.0': ("step_factor", "less than 1"),
     'schedule = "step"\nstep_factor = nan': ("step_factor", "than"),
     "step_epochs = 3": ("step_epochs", 'is for schedule = "step" only'),
@@ -390,7 +390,7 @@ HOSTILE = {
     'schedule = "step"\nlast_rate = 0.5': ("last_rate", 'is for schedule = "cosine" only'),
     'schedule = "cosine"\nlast_rate = -1e-3': ("last_rate", "greater than or equal to 0"),
     'schedule = "cosine"\nlast_rate = inf': ("last_rate", "finite"),
-    "warmup_epochs = 40": ("", "training.warmup_epochs must be below the campaign's number of"),
+    "warmup_epochs = 40": ("warmup_epochs", "must be below the campaign's number of"),
     "warmup_epochs = -1": ("warmup_epochs", "greater than or equal to 0"),
     "warmup_epochs = true": ("warmup_epochs", "whole number"),
     "label_smoothing = 1.0": ("label_smoothing", "less than 1"),
@@ -417,7 +417,7 @@ def test_a_wrong_recipe_is_one_line_with_file_and_key(lines, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(f"{PLAIN}[training]\n{lines}\n")
     message = refusal(path)
-    assert message.startswith(f"{path}, key training.{key}: " if key else f"{path}: ")
+    assert message.startswith(f"{path}, key training.{key}: ")
     assert words in message
     assert "\n" not in message
 

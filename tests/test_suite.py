@@ -3,6 +3,7 @@ reach every room."""
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import needs
@@ -16,11 +17,18 @@ ROOT = TESTS.parent
 OTHERS = sorted(f"others/{path.name}" for path in TESTS.glob("others/*.py"))
 GPU = sorted(f"gpu/{path.name}" for path in TESTS.glob("gpu/*.py"))
 FILES = [*sorted(path.name for path in TESTS.glob("*.py")), *OTHERS, *GPU]
-TREES = {name: ast.parse((TESTS / name).read_text(encoding="utf-8")) for name in FILES}
-
 DEAL_AT_SET_TIMES = {"fault_jobs.py", "faults.py", "harness.py"}
 """A program of its own, which hurts jobs at set times; its limits come from limits.py."""
 CLOCKS = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "sleep"}
+
+
+@cache
+def tree_of(name: str) -> ast.Module:
+    return ast.parse((TESTS / name).read_text(encoding="utf-8"))
+
+
+def trees() -> dict[str, ast.Module]:
+    return {name: tree_of(name) for name in FILES}
 
 
 def words_of(node: ast.AST) -> str:
@@ -28,7 +36,7 @@ def words_of(node: ast.AST) -> str:
 
 
 def calls(name: str) -> list[ast.Call]:
-    return [node for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)]
+    return [node for node in ast.walk(tree_of(name)) if isinstance(node, ast.Call)]
 
 
 def is_number(node: ast.AST | None) -> bool:
@@ -73,7 +81,7 @@ def test_only_one_module_decides_what_is_skipped(name):
     ways = re.compile(r"(pytest|mark|unittest)\.(skip\w*|importorskip)|\.skipTest")
     found = [
         f"line {node.lineno}: {words_of(node)}: name it in needs.py"
-        for node in ast.walk(TREES[name])
+        for node in ast.walk(tree_of(name))
         if isinstance(node, ast.Attribute) and ways.fullmatch(words_of(node))
     ]
     assert name in ("needs.py", "test_suite.py") or not found, "\n".join([name, *found])
@@ -108,7 +116,7 @@ def test_every_file_of_tests_with_libraries_of_others_has_an_environment():
 def test_every_name_that_is_called_slow_is_that_of_a_test():
     functions = {
         Path(name).name: {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
     }
     assert speed.SLOW_FILES | {*speed.SPREAD, *speed.SLOW_TESTS} <= functions.keys()
     for name, slow in speed.SLOW_TESTS.items():
@@ -118,7 +126,7 @@ def test_every_name_that_is_called_slow_is_that_of_a_test():
 def modules_of(name: str) -> set[str]:
     """Return the modules of the package that a file of tests and its helpers name."""
     found: set[str] = set()
-    for node in ast.walk(TREES[name]):
+    for node in ast.walk(tree_of(name)):
         match node:
             case ast.ImportFrom(module=str(module)):
                 found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
@@ -126,7 +134,7 @@ def modules_of(name: str) -> set[str]:
                 found |= {alias.name for alias in node.names}
             case ast.Constant(value="nnlc.worker"):  # started as a process
                 found.add("nnlc.worker")
-    helpers = {f"{module}.py" for module in found} & TREES.keys() - {name}
+    helpers = {f"{module}.py" for module in found} & {*FILES} - {name}
     found = {module.split(".")[1] for module in found if module.startswith("nnlc.")}
     return found.union(*(modules_of(helper) for helper in helpers if helper[:5] != "test_"))
 
@@ -134,7 +142,7 @@ def modules_of(name: str) -> set[str]:
 def quick_files() -> list[str]:
     return [
         name
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
         if name.startswith("test_")
         and any(
             isinstance(node, ast.FunctionDef)

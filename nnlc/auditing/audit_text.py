@@ -1,5 +1,6 @@
 """Text of an audit."""
 
+import re
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -11,6 +12,8 @@ from nnlc.auditing.findings import shown
 from nnlc.auditing.rule_list import RULES, Severity
 from nnlc.wording import counted
 
+_MANY_DIGITS = re.compile(r"\d+\.\d{3,}(?= %)")
+"""A percentage with more digits than a reader needs; JSON has them all."""
 FEW = 3
 """Number of findings listed for each rule, unless the user asks for all."""
 
@@ -28,7 +31,7 @@ def audit_lines(audit: Audit, *, show_all: bool = False) -> Iterator[str]:
         total = sum(one.times for one in findings)
         yield f"{rule.severity.word:<8} {rule.name:<20} {total:>6}  {rule.says}"
         chosen = findings if show_all else findings[:FEW]
-        yield from (f"    {one}" for one in chosen)
+        yield from (f"    {_MANY_DIGITS.sub(_rounded, str(one))}" for one in chosen)
         if rest := total - sum(one.times for one in chosen):
             yield f"    … and {rest} more; --all shows them"
     yield from map(_divisor_line, audit.divisors)
@@ -43,6 +46,10 @@ def rule_lines() -> Iterator[str]:
     """Yield a line for each rule: severity, name, text and source."""
     for rule in sorted(RULES.values(), key=lambda rule: -rule.severity):
         yield f"{rule.severity.word:<8} {rule.name:<20} {rule.says} ({rule.source})"
+
+
+def _rounded(percentage: re.Match[str]) -> str:
+    return f"{float(percentage[0]):.2f}"
 
 
 def _divisor_line(divisor: Divisor) -> str:

@@ -12,6 +12,7 @@ from nnlc.auditing.given_paths import GivenPaths
 from nnlc.auditing.standards import Standard
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import NnlcError, ResultsError, TableError
+from nnlc.families.registry import naming_folder
 from nnlc.families.table_rules import Check
 from nnlc.networks import Specification
 from nnlc.results.campaign_file import read_campaign_file
@@ -75,7 +76,8 @@ class AuditedFolder:
         """
         findings, found = Findings(self.path), []
         try:
-            networks = list(self.campaign.networks())
+            with naming_folder(self.path):
+                networks = list(self.campaign.networks())
         except NnlcError as problem:
             left_out = [*_NEED_FAMILY, *(["half-epochs"] if self.checks_lengths else [])]
             why = f"{cut(problem)}; left out: {', '.join(left_out)}"

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from nnlc.calibration.machines import NOMINAL, TRAINER_THREADS, FittedMachine, write_machines
 from nnlc.campaign.campaign import CampaignNetwork
+from nnlc.console import say_aside
 from nnlc.errors import ResultsError
 from nnlc.networks.device_memory import unmeasured_bytes
 from nnlc.networks.machine import DeviceKind, Machine
@@ -25,6 +26,7 @@ from nnlc.results.folder import ResultsFolder
 from nnlc.results.folder_costs import check_counted, read_folder_costs
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import inventory
+from nnlc.results.readable_networks import readable_networks
 from nnlc.system.extras import require_extra
 from nnlc.system.files import ignored_lines
 from nnlc.wording import counted
@@ -122,10 +124,14 @@ def calibrate(results: ResultsFolder) -> list[Calibration]:
     campaign = results.campaign()
     history = read_history(results.journal_folder)
     finishes, date = history.finishes, (history.last_time or "")[:10]
-    drawn = [n for n in campaign.networks() if n.spec.id in finishes]
-    check_counted(drawn, read_folder_costs(results, drawn))
-    networks = {n.spec.id: n for n in drawn}
-    standing = inventory(results, campaign, list(networks.values()), finishes).with_tables
+    readable, warning = readable_networks(results, campaign)
+    if warning:
+        say_aside(f"warning: {warning}")
+    drawn = [n for n in readable if n.spec.id in finishes]
+    standing = inventory(results, campaign, drawn, finishes).with_tables
+    networks = {n.spec.id: n for n in drawn if n.spec.id in standing}
+    costed = list(networks.values())
+    check_counted(costed, read_folder_costs(results, costed), within=results)
     by_device: defaultdict[str, list[tuple[CampaignNetwork, Finish]]] = defaultdict(list)
     for id_, finish in finishes.items():
         if id_ in standing and finish.device and _half_epoch_seconds(finish):

@@ -30,7 +30,7 @@ class DatasetSection(Section):
     The folder of its tables is NAME_models.
     """
 
-    networks_per_depth: Annotated[int, Field(ge=0)]
+    networks_per_depth: Annotated[int, Field(ge=0, examples=["10"])]
     """Number of networks of each depth; 0 removes a dataset that the extended campaign has.
     Campaigns of other families than the article's write networks_per_group."""
     depths: Annotated[tuple[int, int], AfterValidator(_check_depths)] = (1, 10)

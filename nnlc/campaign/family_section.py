@@ -10,23 +10,26 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError, ValidationInfo, create_model
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from nnlc.campaign.dataset_section import DatasetSection
+from nnlc.console import say_once
 from nnlc.errors import CampaignError, FamilyError
 from nnlc.families.interface import Family
 from nnlc.families.layouts import ARTICLE_NAME
+from nnlc.families.own_code import what_was_raised
 from nnlc.families.reference import FamilyReference, GivenReference
 from nnlc.families.registry import (
+    OtherCodeError,
+    accepting_advice,
     check_same_code,
     completed,
     load_class,
     make_family,
     settings_class,
 )
-from nnlc.networks.recipe import TrainingSection
 from nnlc.system.toml_file import Layers, Values, validate
-from nnlc.wording import exception_words
+from nnlc.system.toml_keys import wrong_keys
+from nnlc.tables.folder_names import CAMPAIGN_FILE
 
 _PAIRS = {"networks_per_depth": "networks_per_group", "depths": "groups"}
 WORDS = _PAIRS | {theirs: ours for ours, theirs in _PAIRS.items()}
@@ -103,16 +106,12 @@ def check_depths(datasets: Mapping[str, DatasetSection]) -> None:
     """
     groups = make_family(None, None).groups
     wrong = [
-        InitErrorDetails(
-            type=PydanticCustomError("value_error", _problem_of(groups)),
-            loc=(name, "depths"),
-            input=section.depths,
-        )
+        ((name, "depths"), section.depths, _problem_of(groups))
         for name, section in datasets.items()
         if not _within(section.depths, groups)
     ]
     if wrong:
-        raise ValidationError.from_exception_data("Campaign", wrong)
+        raise wrong_keys(wrong)
 
 
 def _within(inner: tuple[int, int], outer: tuple[int, int]) -> bool:
@@ -121,6 +120,20 @@ def _within(inner: tuple[int, int], outer: tuple[int, int]) -> bool:
 
 def _problem_of(groups: tuple[int, int]) -> str:
     return f"must be [lowest, highest] within {list(groups)}, such as {list(groups)}"
+
+
+def given_reference(layers: Layers) -> FamilyReference | None:
+    """Return the reference in a campaign file, with the module's folder; None for the article's.
+
+    Raises:
+        ValidationError: the key has no reference.
+    """
+    value = layers.merged.get("family", ARTICLE_NAME)
+    given = TypeAdapter(GivenReference).validate_python(value)
+    if ":" in given.name:
+        folder = layers.file_of(["family"]).parent / (given.folder or "")
+        given = given.model_copy(update={"folder": str(folder.resolve())})
+    return None if given.name == ARTICLE_NAME else given
 
 
 def choose_family(layers: Layers, *, accept_code: bool) -> ChosenFamily | None:
@@ -133,25 +146,28 @@ def choose_family(layers: Layers, *, accept_code: bool) -> ChosenFamily | None:
     Raises:
         FamilyError: its code can't be loaded, or is not that of the file.
     """
-    merged = layers.merged
     try:
-        given = TypeAdapter(GivenReference).validate_python(merged.get("family", ARTICLE_NAME))
+        given = given_reference(layers)
     except ValidationError:
         return None  # `validate` says what is wrong
     path = layers.file_of(["family"])
     for values in layers.each:
         values.pop("family", None)
-    if given.name == ARTICLE_NAME:
+    if given is None:
         return None
-    if ":" in given.name:
-        folder = str((path.parent / (given.folder or "")).resolve())
-        given = given.model_copy(update={"folder": folder})
     try:
         kind, present = load_class(given), completed(given)
         if not accept_code:
             check_same_code(given, present)
     except FamilyError as problem:
+        if isinstance(problem, OtherCodeError) and path.name == CAMPAIGN_FILE:
+            advice = accepting_advice(path.parent)
+            problem = OtherCodeError(problem.recorded, problem.code, advice)
         raise FamilyError(f"{path}, key family: {problem}") from None
+    from nnlc.families.importing import hidden_module  # the article's family has no module
+
+    if hidden := hidden_module(present):
+        say_once(f"note: {path}, key family: {hidden}")
     chosen = ChosenFamily(present, kind)
     for values in layers.each:
         values.update(with_words(values))
@@ -185,16 +201,13 @@ def settings_of(chosen: ChosenFamily, layers: Layers) -> Values:
         raise
     except Exception as problem:  # of the author's __post_init__
         where = f"{layers.file_of(['space'])}, key space"
-        raise FamilyError(f"{where}: {exception_words(problem)}") from None
+        raise FamilyError(f"{where}: {what_was_raised(kind, problem)}") from None
     values = _adapter(kind).dump_python(space, mode="json")
     return {key: value for key, value in values.items() if value is not None}
 
 
 def check_others(
-    training: TrainingSection,
-    datasets: Mapping[str, DatasetSection],
-    chosen: ChosenFamily,
-    layers: Layers,
+    datasets: Mapping[str, DatasetSection], chosen: ChosenFamily, layers: Layers
 ) -> None:
     """Check what only campaigns of other families than the article's must keep.
 
@@ -202,7 +215,7 @@ def check_others(
         CampaignError: a setting is not for them, or a group is none of the family's.
     """
     for name in _ARTICLES:
-        if getattr(training, name) != type(training).model_fields[name].default:
+        if layers.has_key(["training", name]):
             raise CampaignError(
                 f"{layers.file_of(['training', name])}, key training.{name}: only the article's "
                 f"family has such layers; {chosen.reference.name} builds its own: leave it out"

@@ -26,7 +26,8 @@ def write_csv(campaign: Campaign, file: TextIO) -> None:
             writer.writerow(["index", *names, *(field.name for field in fields(NetworkCost))])
         metadata = [c.write(getattr(network.spec, c.field)) for c in network.spec.layout.columns]
         cost = _cost(network, campaign)
-        writer.writerow([network.index, *metadata, *astuple(cost)])
+        costs = astuple(cost) if cost else [""] * len(fields(NetworkCost))
+        writer.writerow([network.index, *metadata, *costs])
 
 
 def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iterator[str]:
@@ -46,19 +47,29 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
         f"{'operations':>12}{'GPU hours':>11}"
     )
     costs: dict[str, list[NetworkCost]] = {}
+    unknown: Counter[str] = Counter()
     needs: list[tuple[int, str]] = []
     computed: Counter[str] = Counter()
     for network in campaign.networks():
         cost = _cost(network, campaign)
-        costs.setdefault(network.images.name, []).append(cost)
+        of = costs.setdefault(network.images.name, [])
+        if cost is None:
+            unknown[network.images.name] += 1
+            continue
+        of.append(cost)
         needs.append((cost.predicted_gpu_memory_bytes, network.spec.id))
-        computed.update(_computed_operations(network, campaign))
+        if family.has_cost_model:
+            computed.update(_computed_operations(network, campaign))
     for name, of in costs.items():
         low, high = campaign.datasets[name].depths
+        count, depths = len(of) + unknown[name], f"{low}-{high}"
+        if not of:
+            yield f"{name:<20}{count:>9}{depths:>8}{'-':>24}{'-':>24}{'-':>12}{'-':>11}"
+            continue
         operations = sum(cost.predicted_operations for cost in of)
         hours = sum(cost.predicted_gpu_seconds for cost in of) / 3600
         yield (
-            f"{name:<20}{len(of):>9}{f'{low}-{high}':>8}"
+            f"{name:<20}{count:>9}{depths:>8}"
             f"{_median_to_largest([c.parameters for c in of]):>24}"
             f"{_median_to_largest([c.forward_multiply_adds for c in of]):>24}"
             f"{operations:>12.2e}{hours:>11.2f}"
@@ -68,6 +79,10 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
         yield "GPU hours: at 50 % of a V100's fp32 peak"
     else:
         yield from _computed_lines(computed)
+    if unknown:
+        yield f"-: {counted(unknown.total(), 'network')} could not be counted, so sizes are unknown"
+    if not needs:
+        return
     most, id_ = max(needs)
     yield f"memory: network {id_} needs the most, {most / 1e9:.2f} GB on a GPU (predicted)"
     if memory_gigabytes is not None:
@@ -86,7 +101,10 @@ def _computed_lines(computed: Mapping[str, float]) -> Iterator[str]:
         yield f"operations as computed {way:<30}{operations:.2e}"
 
 
-def _cost(network: CampaignNetwork, campaign: Campaign) -> NetworkCost:
+def _cost(network: CampaignNetwork, campaign: Campaign) -> NetworkCost | None:
+    """Return the size and predicted cost of a network; None if it could not be counted."""
+    if not network.family.could_count(network.spec):
+        return None
     about = network.spec, network.images, campaign.epochs, campaign.training
     return network.family.cost(*about)
 

@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 _STAMP = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 
@@ -20,4 +20,4 @@ def _read_stamp(value: object) -> datetime:
     )
 
 
-Stamp = Annotated[datetime, BeforeValidator(_read_stamp)]
+Stamp = Annotated[datetime, BeforeValidator(_read_stamp), Field(examples=["2026-01-31T12:00:00"])]

@@ -77,7 +77,7 @@ def plan(
     from nnlc.schedulers.site import THIS_MACHINE, load_site
     from nnlc.training.loaded_images import warn_of_own_images
 
-    loaded = load_campaign(campaign)
+    loaded = load_campaign(campaign, accept_code=True)
     warn_of_own_images(loaded)
     if costs is not None:
         read_costs_of(list(loaded.networks()), costs)

@@ -12,18 +12,26 @@ app = typer.Typer()
 @app.command("check-family")
 def check_family(
     family: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            help="The name of a family, or MODULE:CLASS for a module in the working directory."
+            help="The name of a family, or MODULE:CLASS for a module in the working directory; "
+            "default: that of the campaign."
         ),
-    ],
+    ] = None,
     networks: Annotated[
         int, typer.Option(min=1, max=10_000, help="Number of networks in the sample.")
     ] = 20,
     images: Annotated[
-        str,
-        typer.Option(help="Images of the networks: a name, such as CIFAR-10, or an .npz file."),
-    ] = "F-MNIST-sample",
+        str | None,
+        typer.Option(
+            help="Images of the networks: a name, such as CIFAR-10, or an .npz file; default: "
+            "F-MNIST-sample, or those of the campaign."
+        ),
+    ] = None,
+    campaign: Annotated[
+        str | None,
+        typer.Option(help="A campaign: check its networks, with its settings and recipe."),
+    ] = None,
 ) -> None:
     """Check a family of your own before its first campaign: a line for each part, and the costs.
 
@@ -33,5 +41,5 @@ def check_family(
     from nnlc.errors import ExitStatus
     from nnlc.training.family_check_process import check_family as check
 
-    if not check(family, images, networks, say):
+    if not check(family, images, networks, say, campaign):
         raise typer.Exit(ExitStatus.ERROR)

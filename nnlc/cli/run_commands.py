@@ -213,7 +213,7 @@ def grow(
     from nnlc.results.folder import ResultsFolder
     from nnlc.upgrading.growing import grow as grow_folder
 
-    larger = load_campaign(campaign, accept_code=accept_code)
+    larger = load_campaign(campaign, accept_code=accept_code or dry_run)
     for line in grow_folder(
         ResultsFolder(results), larger, campaign, dry_run=dry_run, accept_code=accept_code
     ):

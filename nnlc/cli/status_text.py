@@ -64,6 +64,8 @@ def show_status(path: Path) -> tuple[Status, bool]:
 
 def _lines(found: Status, path: Path) -> Iterator[str]:
     """Yield lines on stopped networks, failures, damaged tables and warnings."""
+    if found.without_code:
+        yield f"warning: {found.without_code}"
     if found.campaign.stop is not None:
         yield _stop_line(found)
     for id_, failure in found.failures.items():

@@ -203,6 +203,7 @@ def verify(
     from nnlc.verification.verify_text import summary, verdict_lines
     from nnlc.verification.verifying import verify as verify_tables
 
+    said: set[str] = set()
     verdicts = verify_tables(
         tables,
         half_epochs=half_epochs,
@@ -211,7 +212,7 @@ def verify(
         threads=threads,
         device=device,
         campaign=campaign,
-        on_verdict=lambda verdict: say("\n".join(verdict_lines(verdict))),
+        on_verdict=lambda verdict: say("\n".join(verdict_lines(verdict, said))),
         tell=say_aside,
     )
     say(summary(verdicts))

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nnlc.collection.journals import Journals
 from nnlc.errors import check_kind
-from nnlc.tables.frames import Damaged, Tables, ValLoss, read_tables
+from nnlc.tables.frames import Damaged, Tables, ValLoss, families_among, read_tables
 from nnlc.tables.table_folders import is_imported
 
 
@@ -15,6 +16,7 @@ def load_tables(
     *,
     val_loss: ValLoss = "as-published",
     damaged: Damaged = "refuse",
+    family: str | None = None,
     cache: bool = False,  # noqa: ARG001  accepted, and without effect, until 0.3.0
 ) -> Tables:
     """Read tables, of nnlc or published, as strictly as `read_table` and far faster.
@@ -34,18 +36,25 @@ def load_tables(
             (`nnlc.tables.val_loss_correction`); tables that nnlc wrote are right and don't change.
         damaged: "refuse" raises TableError for a damaged table or a second table of the same ID;
             "skip" leaves it out and names it in `Tables.skipped`.
+        family: only tables of this family are loaded, such as "article", "residual" (of all its
+            versions) or "residual@1".
         cache: without effect; 0.3.0 removes it.
 
     Raises:
         TableError: there is nothing to read, a table is damaged (with line and column), or two
             tables have the same ID.
+        NnlcError: no table is of the family.
     """
     check_kind("paths", paths, str | Path | Iterable, "a folder of tables, or a list of them")
+    check_kind("family", family, str | None, 'the name of a family, such as "residual"')
     several = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if any(map(is_imported, several)):
         from nnlc.tables.curves_from_elsewhere import read_imported  # seldom needed
 
+        if family is not None:
+            families_among(family, [])
         return Tables(*read_imported(several), ())
     journals = Journals(several)
-    tables = read_tables(several, val_loss=val_loss, damaged=damaged, recorded=journals.recorded)
+    how: Any = {"val_loss": val_loss, "damaged": damaged, "family": family}
+    tables = read_tables(several, **how, recorded=journals.recorded)
     return replace(tables, skipped=(*tables.skipped, *journals.skipped))

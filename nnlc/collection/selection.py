@@ -15,8 +15,7 @@ from nnlc.networks.draws import Draws, derive_seed
 from nnlc.networks.image_sets import dataset_among
 from nnlc.networks.specification import ID_PATTERN
 from nnlc.system.text_file import read_text
-from nnlc.tables.frames import Tables
-from nnlc.wording import first_few
+from nnlc.tables.frames import Tables, families_among
 
 Range = tuple[float, float]
 """Least and greatest value, both included."""
@@ -110,25 +109,11 @@ def select_networks(
         holds &= networks["dataset"].isin(values)
     if families:
         found = networks["family"].unique()
-        holds &= networks["family"].isin({one for name in families for one in _among(name, found)})
+        chosen = {one for name in families for one in families_among(name, found)}
+        holds &= networks["family"].isin(chosen)
     if depth is not None:
         holds &= networks["depth"].between(*depth).fillna(False).astype(bool)
     return holds
-
-
-def _among(name: str, found: Iterable[str]) -> list[str]:
-    """Return the families that a user's name stands for: one, or all versions of one.
-
-    Raises:
-        NnlcError: no table is of such a family.
-    """
-    known = sorted(family for family in found if isinstance(family, str))
-    chosen = [family for family in known if name in (family, family.partition("@")[0])]
-    if not chosen:
-        raise NnlcError(
-            f"no table is of family {name!r}; there are {', '.join(first_few(known)) or 'none'}"
-        )
-    return chosen
 
 
 def seed_of(sample: int | None, seed: int | None) -> int:

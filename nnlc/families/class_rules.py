@@ -1,6 +1,7 @@
 """Rules that a family's class must keep, checked when it is loaded."""
 
 import dataclasses
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,9 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from nnlc.errors import FamilyError, SpecError
 from nnlc.families.interface import Family
+from nnlc.families.own_code import what_was_raised
 from nnlc.networks.columns import KINDS
 from nnlc.networks.specification import FAMILY_PATTERN, MAX_NETWORKS, check_column_name
-from nnlc.wording import exception_words, one_line
+from nnlc.wording import one_line
 
 _ATTRIBUTES = ("name", "version", "columns", "groups")
 
@@ -68,11 +70,27 @@ def _problem_of_column(name: object, kind: object) -> Iterator[str]:
         yield f"columns: {problem}"
 
 
+def _without_type(kind: type[Family]) -> Iterator[tuple[str, object]]:
+    """Yield attributes of a class that look like settings, but have no annotation."""
+    for base in kind.__mro__:
+        if issubclass(base, Family) and base is not Family:
+            known = {*_ATTRIBUTES, *inspect.get_annotations(base)}
+            for name in [name for name in vars(base).keys() - known if name.islower()]:
+                is_plain = isinstance(vars(base)[name], str | int | float | list | tuple | dict)
+                if is_plain and name[0] != "_":
+                    yield name, vars(base)[name]
+
+
 def _problem_of_settings(kind: Any) -> Iterator[str]:
     """Yield why the fields of a class can't be settings of a campaign file."""
     parameters = getattr(kind, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen:
         yield "must be decorated with @dataclass(frozen=True)"
+    for name, value in _without_type(kind):
+        yield (
+            f"{name} = {one_line(repr(value), 40)} is no setting, as it has no type: write "
+            f"{name}: {type(value).__name__} = …, or {name.upper()} for what no campaign changes"
+        )
     for field in dataclasses.fields(kind):
         if field.default is field.default_factory is dataclasses.MISSING:
             yield f"setting {field.name} has no default"
@@ -83,4 +101,4 @@ def _problem_of_settings(kind: Any) -> Iterator[str]:
         first = problem.errors(include_url=False)[0]
         yield f"default of setting {'.'.join(map(str, first['loc']))}: {first['msg']}"
     except Exception as problem:
-        yield f"its settings can't be used: {exception_words(problem)}"
+        yield f"its settings can't be used: {what_was_raised(kind, problem)}"

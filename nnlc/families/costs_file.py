@@ -15,6 +15,7 @@ from nnlc import __version__
 from nnlc.errors import FamilyError
 from nnlc.families.counted_costs import Counted, known_counts, remember
 from nnlc.families.network_family import NetworkFamily
+from nnlc.families.reference import FamilyReference
 from nnlc.system.newer_format import too_new
 from nnlc.system.text_file import read_text
 
@@ -34,7 +35,8 @@ def costs_content(family: NetworkFamily, keys: Iterable[str]) -> bytes:
         family: the family.
         keys: keys of its networks.
     """
-    costs = {key: astuple(found) for key in sorted(keys) if (found := known_counts(key))}
+    known = {key: found for key in sorted(keys) if (found := known_counts(key)) and found.is_known}
+    costs = {key: astuple(found) for key, found in known.items()}
     head = {
         "nnlc_costs": _FORMAT,
         "nnlc": __version__,
@@ -73,6 +75,15 @@ def costs_of_family(path: Path, label: str) -> Mapping[str, Counted]:
     if values.get("family") != label:
         raise FamilyError(f"{path}, key family: is not {label!r}")
     return _costs(path, values)
+
+
+def is_of_code(path: Path, family: FamilyReference) -> bool:
+    """Return True if a file has costs that were counted with this code of a family."""
+    try:
+        values = _read(path)
+    except FamilyError:
+        return False
+    return (values.get("family"), values.get("code")) == (family.label, family.code)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -57,6 +57,11 @@ class Counted:
     largest_bytes: int
     """Bytes of the largest tensor, weights included."""
 
+    @property
+    def is_known(self) -> bool:
+        """False if neither this network could be counted, nor any other of its campaign."""
+        return self.parameters > 0
+
     def scaled(self, factor: float) -> Self:
         """Return the counts for a batch `factor` times as large."""
         return type(self)(

@@ -9,16 +9,23 @@ from pydantic import TypeAdapter, ValidationError
 from nnlc.errors import FamilyError, NnlcError
 from nnlc.families.class_rules import check_class
 from nnlc.families.code_digest import code_of
-from nnlc.families.importing import attribute_of, check_not_taken, forget_folder, use_folder
+from nnlc.families.importing import (
+    attribute_of,
+    check_not_taken,
+    forget_folder,
+    prefer_installed,
+    use_folder,
+    watching_torch,
+)
 from nnlc.families.interface import Family
 from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.network_family import NetworkFamily
+from nnlc.families.own_code import what_was_raised
 from nnlc.families.own_family import OwnFamily
 from nnlc.families.reference import FamilyReference
 from nnlc.families.registry import check_same_code, completed
 from nnlc.system.foreign_code import installed_entry_points, package_of
 from nnlc.system.toml_file import did_you_mean
-from nnlc.wording import exception_words
 
 GROUP = "nnlc.families"
 """Group of entry points of packages that have families."""
@@ -43,8 +50,8 @@ class LoadedFamily(NamedTuple):
 
 _loaded: dict[tuple[str, str | None], LoadedFamily] = {}
 """Loaded families by name and folder: no code is imported twice."""
-_with_torch: set[str] = set()
-"""Digests of code that imports torch with its module."""
+_with_torch: dict[str, str] = {}
+"""Lines of code that import torch with the family's module, by the code's digest."""
 
 
 def own_family(reference: FamilyReference, space: str) -> NetworkFamily:
@@ -72,7 +79,8 @@ def _own_family(reference: FamilyReference, space: str) -> NetworkFamily:
         key = ".".join(map(str, ("space", *first["loc"])))
         raise FamilyError(f"family {loaded.label}: {key}: {first['msg']}") from None
     except Exception as problem:  # of the author's __post_init__
-        raise FamilyError(f"family {loaded.label}: space: {exception_words(problem)}") from None
+        why = what_was_raised(loaded.kind, problem)
+        raise FamilyError(f"family {loaded.label}: space: {why}") from None
     return OwnFamily(family, reference)
 
 
@@ -97,23 +105,24 @@ def load_family(reference: FamilyReference) -> LoadedFamily:
 
 def _load(name: str, folder: str | None) -> LoadedFamily:
     """Import the code of a family, and check its class."""
-    had_torch = "torch" in sys.modules
     module, attribute = _module_and_class(name)
     if ":" in name:
         _use_folder(folder, module)
+    elif name not in SHIPPED:
+        prefer_installed()
     try:
-        kind = check_class(attribute_of(module, attribute, folder))
+        with watching_torch() as place_of:
+            kind = check_class(attribute_of(module, attribute, folder))
         _check_name(kind, name)
         digest, modules = code_of(kind, folder)
         for each, path in modules.items():
             check_not_taken(each, path)
         loaded = LoadedFamily(kind, digest, frozenset(modules))
-        if "torch" in sys.modules and not had_torch:
-            _with_torch.add(loaded.code)
-        if loaded.code in _with_torch:
+        if place := place_of(modules.values()) or _with_torch.get(digest):
+            _with_torch[digest] = place
             raise FamilyError(
-                f"module {module} imports torch, so that ranks and login nodes would load it too; "
-                "import it within the method build"
+                f"{place}, imports torch, so that ranks and login nodes would load it too; import "
+                "it within the method build"
             )
     except NnlcError:
         sys.modules.pop(module, None)  # so that the next try reads a corrected file
@@ -143,7 +152,7 @@ def _module_and_class(name: str) -> tuple[str, str]:
     known = sorted({ARTICLE_NAME, *SHIPPED, *(entry.name for entry in installed)})
     raise FamilyError(
         f"nnlc has no family of this name, nor has an installed package; "
-        f'{did_you_mean(name, known)}; or give "module:Class" for a module beside the campaign file'
+        f'{did_you_mean(name, known)}; or give "module:Class" for a module of your own'
     )
 
 

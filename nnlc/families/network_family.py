@@ -125,6 +125,11 @@ class NetworkFamily(ABC):
         del spec
         return True
 
+    def could_count(self, spec: Specification) -> bool:
+        """Return False if a network's costs are zeros, as it could not be counted."""
+        del spec
+        return True
+
     def with_batch_size(self, spec: Specification, batch_size: int) -> Specification:
         """Return a network with another batch size, whose cost is known if that network's is."""
         return replace(spec, batch_size=batch_size)

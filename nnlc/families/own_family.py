@@ -1,33 +1,23 @@
 """A family that is written against the documented interface, as nnlc asks it."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from nnlc.console import printing_aside
 from nnlc.errors import FamilyError, SpecError
-from nnlc.families.counted_costs import cost_key, counted_of, known_counts, remember
+from nnlc.families.counted_family import CountedFamily
+from nnlc.families.given_values import DRAWN, check_training, taken
 from nnlc.families.interface import Draws, Family, Layer, Value
-from nnlc.families.network_family import NetworkFamily, NetworkSize, TrainedNetwork
+from nnlc.families.network_family import TrainedNetwork
 from nnlc.families.own_code import what_was_raised
-from nnlc.families.purity import check_purity
+from nnlc.families.purity import PURE, Place, differences
 from nnlc.families.reference import FamilyReference
 from nnlc.families.table_rules import TableValues
-from nnlc.networks.device_memory import (
-    LARGEST_TENSORS,
-    SEGMENT_BYTES,
-    VALUE_BYTES,
-    heap_bytes,
-    image_bytes,
-    library_bytes,
-)
 from nnlc.networks.image_sets import ImageSet
-from nnlc.networks.machine import DeviceKind
-from nnlc.networks.optimizers import LOSSES, OPTIMIZERS, optimizer_of
+from nnlc.networks.optimizers import LOSSES, OPTIMIZERS
 from nnlc.networks.recipe import TrainingSection
-from nnlc.networks.specification import FamilySpec, Specification, check_value
-from nnlc.networks.work import Work
+from nnlc.networks.specification import FamilySpec, Specification
 from nnlc.system.extras import require_extra
 from nnlc.system.foreign_code import ForeignCodeError, running_foreign_code
 
@@ -35,26 +25,13 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-_STEP_KERNELS = 8
-"""Kernels of any step outside the network and its loss: select a batch, make it floats, sums."""
-_LIBRARY_TENSORS = 1
-"""Copies of the largest tensor that libraries make at a time, in another order of values."""
-_CHECK_BYTES: dict[DeviceKind, int] = {"cuda": 0, "cpu": 100_000_000}
-"""Bytes that checks of modules leave in a trainer's heap; measured with residual networks."""
-_MIB = 2**20
-_GAP_SHARE = 0.1
-"""Bytes in further gaps on a GPU, for each byte that lives at a time, however tensors fit into
-segments; measured on a stub GPU: `python tests/gpu/reserved_memory.py --campaign residual`."""
-_VALIDATION = 3
-"""Largest tensors that live at a time in a validation step, whose captured steps keep memory."""
-_DRAWN = ("batch_size", "learning_rate", "momentum", "dampening", "weight_decay")
-"""Values of every training that a family gives with its own; the first two are required."""
-
+_SAMPLE = (0, 1, 7)
+"""Numbers of the networks of a group that are drawn twice before a campaign begins."""
 _MOST = 1000
 """Number of an author's findings on one table that are read."""
 
 
-class OwnFamily(NetworkFamily):
+class OwnFamily(CountedFamily):
     """Networks of a `Family`.
 
     Args:
@@ -79,14 +56,12 @@ class OwnFamily(NetworkFamily):
         id: str,
         optimizer: str,
     ) -> FamilySpec:
-        values = self._specified(images, group, number, seed)
-        training = {name: values.pop(name, 0) for name in _DRAWN}
-        uses = OPTIMIZERS[optimizer].uses
-        training |= {name: 0 for name in ("momentum", "dampening") if name not in uses}
         try:
-            for name, value in training.items():
-                check_value(name, "integer" if name == "batch_size" else "number", value)
-            _check_batch_size(cast(int, training["batch_size"]), images)
+            values = self._specified(images, group, number, seed)
+            training = {name: values.pop(name, 0) for name in DRAWN}
+            uses = OPTIMIZERS[optimizer].uses
+            training |= {name: 0 for name in ("momentum", "dampening") if name not in uses}
+            check_training(training, images)
             return FamilySpec(
                 id=id,
                 random_seed=seed,
@@ -100,8 +75,10 @@ class OwnFamily(NetworkFamily):
                 **training,  # type: ignore[arg-type]
             )
         except SpecError as problem:
-            where = f"number {number} of group {group} for {images.name}"
-            raise SpecError(f"family {self.label}, network {id} ({where}): {problem}") from None
+            where = Place(images.name, group, number)
+            raise SpecError(
+                f"family {self.label}, network {id} ({where}): {problem}"
+            ) from problem.__cause__
 
     def _specified(self, images: ImageSet, group: int, number: int, seed: int) -> dict[str, Value]:
         """Return the values that the family's specify gives, as Python's own types.
@@ -109,114 +86,34 @@ class OwnFamily(NetworkFamily):
         Raises:
             SpecError: specify fails, or does not give all values.
         """
-        where = f"family {self.label}: specify of number {number} of group {group} for"
         try:
             with printing_aside():
                 given = self.family.specify(Draws(seed), images, group, number)
         except (Exception, SystemExit) as problem:  # whatever the family's code raises
             raised = what_was_raised(self.family, problem)
-            raise SpecError(f"{where} {images.name} raised {raised}") from problem
-        if not isinstance(given, Mapping):
-            raise SpecError(f"{where} {images.name} must return a dictionary, not {given!r:.40}")
-        values = dict(given)
-        wanted = {*self.family.columns, *_DRAWN[:2]}
-        if not wanted <= values.keys() <= {*wanted, *_DRAWN}:
-            wrong = sorted(map(str, wanted ^ (values.keys() - {*_DRAWN[2:]})))
-            raise SpecError(
-                f"{where} {images.name} must return each of {', '.join(_DRAWN[:2])} and "
-                f"{', '.join(self.family.columns)}, and may return {', '.join(_DRAWN[2:])}; "
-                f"missing or not declared: {', '.join(wrong)}"
-            )
-        return {name: _plain(value) for name, value in values.items()}
+            raise SpecError(f"specify raised {raised}") from problem
+        return taken(given, self.family.columns)
 
     def check_against(self, images: ImageSet) -> None:
         low, _ = self.groups
 
-        def specified(group: int, number: int) -> dict[str, Value]:
+        def values_at(place: Place) -> dict[str, Value]:
+            seed = place.group + place.number
             try:
-                return self._specified(images, group, number, group + number)
-            except SpecError:
-                if number == 0:
-                    raise
+                return self._specified(images, place.group, place.number, seed)
+            except SpecError as problem:
+                if place.number == 0:
+                    text = f"family {self.label}, {place}: {problem}"
+                    raise SpecError(text) from problem.__cause__
                 return {}  # a family that enumerates its networks may have none of this number
 
-        check_purity(self.label, specified, sorted({*self.groups}))
+        groups = sorted({*self.groups})
+        places = [Place(images.name, group, number) for group in groups for number in _SAMPLE]
+        for place, text in differences(values_at, places):
+            raise SpecError(f"family {self.label}, {place}: {text} when drawn again: {PURE}")
         self.specification(
             images, low, 0, 0, id="2000_01_01_00_00_00_000000", optimizer=next(iter(OPTIMIZERS))
         )
-
-    def knows_cost(self, spec: Specification) -> bool:
-        return known_counts(cost_key(cast(FamilySpec, spec))) is not None
-
-    def with_batch_size(self, spec: Specification, batch_size: int) -> FamilySpec:
-        old = cast(FamilySpec, spec)
-        new = replace(old, batch_size=batch_size)
-        if not self.knows_cost(new):
-            remember({cost_key(new): counted_of(old).scaled(batch_size / old.batch_size)})
-        return new
-
-    def size(self, spec: Specification, images: ImageSet) -> NetworkSize:
-        del images  # counts are those of the network's own images
-        counted = counted_of(cast(FamilySpec, spec))
-        return NetworkSize(counted.parameters, counted.multiply_adds)
-
-    def forward_work(
-        self, spec: Specification, images: ImageSet, settings: TrainingSection, device: DeviceKind
-    ) -> Work:
-        counted = counted_of(cast(FamilySpec, spec))
-        pixels = spec.batch_size * images.channels * images.width**2
-        return Work(
-            operations=counted.forward_operations,
-            values=3 * pixels + counted.forward_values,
-            narrow=counted.narrow_operations,
-            weights=counted.parameters,
-            kernels=_STEP_KERNELS + counted.forward_kernels,
-        )
-
-    def backward_work(
-        self, spec: Specification, images: ImageSet, settings: TrainingSection, device: DeviceKind
-    ) -> Work:
-        counted = counted_of(cast(FamilySpec, spec))
-        passes = optimizer_of(spec).passes(spec)
-        return Work(
-            operations=counted.backward_operations,
-            values=counted.backward_values,
-            narrow=counted.narrow_operations,
-            weights=(2 + passes) * counted.parameters,
-            kernels=counted.backward_kernels + counted.parameter_tensors,
-        )
-
-    def training_operations(self, spec: Specification, images: ImageSet, epochs: int) -> int:
-        counted = counted_of(cast(FamilySpec, spec))
-        train = images.train_images // spec.batch_size * epochs
-        validation = images.validation_images // spec.batch_size * 2 * epochs
-        step = counted.forward_operations + counted.backward_operations
-        return train * step + validation * counted.forward_operations
-
-    def memory_bytes(
-        self,
-        spec: Specification,
-        images: ImageSet,
-        settings: TrainingSection,
-        device: DeviceKind,
-        *,
-        resident: Collection[ImageSet] = (),
-    ) -> int:
-        counted, optimizer = counted_of(cast(FamilySpec, spec)), optimizer_of(spec)
-        parameters = VALUE_BYTES * counted.parameters
-        # Gradients are among what lives in a step; the optimizer's copies live after it.
-        step = max(counted.peak_bytes, (1 + optimizer.copied_values(spec)) * parameters)
-        used = (1 + optimizer.kept_values(spec)) * parameters + counted.buffer_bytes + step
-        used += _LIBRARY_TENSORS * counted.largest_bytes
-        if device == "cuda":
-            used += SEGMENT_BYTES + int(_gap_share(counted.largest_bytes) * counted.peak_bytes)
-            used += int((LARGEST_TENSORS + _VALIDATION) * counted.largest_bytes)
-        held = sum(map(image_bytes, {images, *resident}))
-        held += _CHECK_BYTES[device]
-        return library_bytes(device) + held + heap_bytes(used, device)
-
-    def convolutions(self, spec: Specification, images: ImageSet) -> int:
-        return counted_of(cast(FamilySpec, spec)).convolutions
 
     def layers(self, spec: Specification, images: ImageSet) -> Iterable[Layer]:
         try:
@@ -228,7 +125,8 @@ class OwnFamily(NetworkFamily):
                         for name, output, parameters in own
                     ]
         except ForeignCodeError as problem:
-            raise FamilyError(f"network {spec.id}: layers of {self.label}: {problem}") from None
+            why = what_was_raised(self.family, problem.raised)
+            raise FamilyError(f"network {spec.id}: layers of {self.label}: {why}") from None
         require_extra("train", "a drawing of this network's layers", "torch")
         from nnlc.families.modules.own_network import module_layers
 
@@ -265,11 +163,20 @@ class OwnFamily(NetworkFamily):
             return  # likewise
         try:
             with running_foreign_code():
-                for column, found, right in islice(self.family.check(spec, table.images[0]), _MOST):
-                    table.refuse("family-rule", str(column), str(found), str(right))
+                for column, found, right in self.findings(cast(FamilySpec, spec), table.images[0]):
+                    table.refuse("family-rule", column, found, right)
         except ForeignCodeError as problem:
-            found = f"check raised {problem}"
+            found = f"check raised {what_was_raised(self.family, problem.raised)}"
             table.refuse("family-rule", "family", found, "a Wrong for each value that is wrong")
+
+    def findings(self, spec: FamilySpec, images: ImageSet) -> Iterator[tuple[str, str, str]]:
+        """Yield what the author's check finds in a table: column, found value and right value.
+
+        Raises:
+            Exception: whatever the author's code raises.
+        """
+        for column, found, right in islice(self.family.check(spec, images), _MOST):
+            yield str(column), str(found), str(right)
 
     def trained_network(
         self,
@@ -281,40 +188,3 @@ class OwnFamily(NetworkFamily):
         from nnlc.families.modules.own_network import trained_network
 
         return trained_network(self.family, cast(FamilySpec, spec), images, device)
-
-
-def _check_batch_size(batch_size: int, images: ImageSet) -> None:
-    """Check that half epochs of whole batches can be made of some images.
-
-    Raises:
-        SpecError: they can't.
-    """
-    batches = images.train_images // max(1, batch_size)
-    if batches < 2 or batches % 2 or batch_size > images.validation_images:
-        raise SpecError(
-            f"batch_size {batch_size} does not divide the {images.train_images} training images of "
-            f"{images.name} into an even number of batches, or is larger than its "
-            f"{images.validation_images} validation images"
-        )
-
-
-def _plain(value: Value) -> Value:
-    """Return a value as one of Python's own types, which tables write; NumPy's have other texts."""
-    if isinstance(value, list | tuple):
-        return tuple(value)
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
-
-
-def _gap_share(largest_bytes: int) -> float:
-    """Return the bytes in gaps of a GPU's segments for each byte of tensors as large as these.
-
-    Segments are those of `SEGMENT_BYTES`; a tensor never lies in two.
-    """
-    segment = 2 * _MIB if largest_bytes <= _MIB else 20 * _MIB
-    if largest_bytes >= 10 * _MIB:
-        segment = -(-largest_bytes // (2 * _MIB)) * 2 * _MIB
-    tensor = max(1, largest_bytes)
-    return max(_GAP_SHARE, segment / (segment // tensor * tensor) - 1)

@@ -1,47 +1,57 @@
-"""Check that a family's specify is a function of its arguments alone."""
+"""Draw networks twice: a family's specify must be a function of its arguments alone."""
 
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
-from nnlc.errors import SpecError
-from nnlc.networks.specification import Value
+PURE = (
+    "values must follow from the arguments of specify alone; make all draws with its argument "
+    "draws, keep nothing from one call to the next, and let nothing depend on the order of a set"
+)
+"""Advice on a network that is drawn differently."""
 
-_NUMBERS = (0, 1, 7)
-"""Numbers of the networks in the sample, of each group."""
+
+class Place(NamedTuple):
+    """Place of a network in its family."""
+
+    images: str
+    """Name of the image set."""
+    group: int
+    number: int
+    """Number of the network among those of its group and images."""
+
+    def __str__(self) -> str:
+        return f"number {self.number} of group {self.group} for {self.images}"
 
 
-def check_purity(
-    label: str, specify: Callable[[int, int], Mapping[str, Value]], groups: Iterable[int]
-) -> None:
-    """Draw a few networks twice, in another order and with other global random streams.
+Draw = Callable[[Place], Mapping[str, object]]
+"""Function that returns the values of the network at a place."""
 
-    Args:
-        label: name and version of the family.
-        specify: returns the values of a network of a group, with this number.
-        groups: groups of the networks to draw.
 
-    Raises:
-        SpecError: a network differs the second time.
+def differences(draw: Draw, places: Sequence[Place]) -> Iterator[tuple[Place, str]]:
+    """Draw networks twice, in another order and with other global random streams.
+
+    Yields:
+        The place of each network that is another one the second time, and how it differs.
     """
-    sample = [(group, number) for group in groups for number in _NUMBERS]
     with _streams_kept():
         _seed_streams(1)
-        first = {each: specify(*each) for each in sample}
+        first = {place: draw(place) for place in places}
         _seed_streams(2)
-        second = {each: specify(*each) for each in reversed(sample)}
-    for group, number in sample:
-        here, there = first[group, number], second[group, number]
-        for name in {**here, **there}:
-            if repr(here.get(name)) != repr(there.get(name)):
-                raise SpecError(
-                    f"family {label}: specify gives number {number} of group {group} {name} = "
-                    f"{here.get(name)!r:.60}, and {there.get(name)!r:.60} when called again: its "
-                    "values must follow from its arguments alone; make all draws with the argument "
-                    "draws, and keep nothing from one call to the next"
-                )
+        second = {place: draw(place) for place in reversed(places)}
+    for place in places:
+        if text := difference(first[place], second[place]):
+            yield place, text
+
+
+def difference(here: Mapping[str, object], there: Mapping[str, object]) -> str:
+    """Return how values differ from those of the same network; "" if they don't."""
+    for name in {**here, **there}:
+        if repr(here.get(name)) != repr(there.get(name)):
+            return f"{name} is {here.get(name)!r:.60}, and {there.get(name)!r:.60}"
+    return ""
 
 
 def _seed_streams(seed: int) -> None:

@@ -1,6 +1,9 @@
 """Families of campaigns: made from a reference and settings, and compared with a recorded one."""
 
 import json
+import shlex
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,57 @@ from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.network_family import NetworkFamily
 from nnlc.families.reference import FamilyReference
 from nnlc.networks.specification import FamilySpec, Specification
+
+
+class OtherCodeError(FamilyError):
+    """The code of a family is not that of a results folder.
+
+    Args:
+        recorded: the family as it was recorded.
+        code: digest of the code now.
+        advice: how to go on with the code now.
+    """
+
+    def __init__(
+        self, recorded: FamilyReference, code: str | None, advice: str | None = None
+    ) -> None:
+        self.recorded, self.code = recorded, code
+        super().__init__(
+            f"family {recorded.label or recorded.name}: its code has changed: its digest is "
+            f"{code}, and was {recorded.code} when these networks were begun; put the old code "
+            f"back, or {advice or accepting_advice()}"
+        )
+
+
+def accepting_advice(results: Path | None = None) -> str:
+    """Return how a results folder goes on with other code of its family."""
+    folder = "RESULTS" if results is None else shlex.quote(str(results))
+    return (
+        f"go on with the new one after 'nnlc upgrade {folder} --accept-code': tables stay, "
+        "networks under way start again, and failed ones are tried again"
+    )
+
+
+@contextmanager
+def advising(advice: str) -> Iterator[None]:
+    """Give the message on changed code another advice, if code within this context raises it.
+
+    Raises:
+        OtherCodeError: the code is not the recorded one.
+    """
+    try:
+        yield
+    except OtherCodeError as problem:
+        raise OtherCodeError(problem.recorded, problem.code, advice) from None
+
+
+def naming_folder(results: Path) -> AbstractContextManager[None]:
+    """Name a results folder in the message on changed code, if code in this context raises it.
+
+    Raises:
+        OtherCodeError: the code is not that of the folder.
+    """
+    return advising(accepting_advice(results))
 
 
 def make_family(reference: FamilyReference | None, space: Any) -> NetworkFamily:
@@ -114,12 +168,13 @@ def check_same_code(recorded: FamilyReference | None, now: FamilyReference | Non
     """Check that a family has the version and the code that were recorded.
 
     Raises:
-        FamilyError: it has not; the text says what to do.
+        OtherCodeError: its code is other.
+        FamilyError: its version is other.
     """
     if recorded is not None and now is not None:
         check_version(recorded, now.label)
         if recorded.code not in (None, now.code):
-            raise FamilyError(other_code(recorded, now.code))
+            raise OtherCodeError(recorded, now.code)
 
 
 def check_version(recorded: FamilyReference, label: str | None) -> None:
@@ -134,21 +189,6 @@ def check_version(recorded: FamilyReference, label: str | None) -> None:
             "networks were begun; another version has other networks: put the old one back, or "
             "begin another results folder"
         )
-
-
-def other_code(recorded: FamilyReference, code: str | None) -> str:
-    """Return the message on a family whose code has changed.
-
-    Args:
-        recorded: the family as it was recorded.
-        code: digest of the code now.
-    """
-    return (
-        f"family {recorded.label or recorded.name}: its code has changed: its digest is {code}, "
-        f"and was {recorded.code} when these networks were begun; put the old code back, or go on "
-        "with the new one by the worker's option --accept-code, or by 'nnlc upgrade RESULTS "
-        "--accept-code': tables stay, and networks under way start again"
-    )
 
 
 def specification_from_json(values: dict[str, Any]) -> Specification:

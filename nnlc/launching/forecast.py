@@ -165,7 +165,7 @@ def forecast_on(
     """
     if results.has_campaign:
         campaign = results.resolve(campaign)
-        results.check_same(campaign)
+        results.check_same(campaign, any_code=True)
     drawn = list(campaign.networks())
     check_counted(drawn, read_folder_costs(results, drawn))
     networks = [_forecast(n, campaign, machine, device) for n in drawn]

@@ -114,7 +114,7 @@ def plan_machine(
         NnlcError: the user must correct something, or the probe failed.
         MissingExtraError: a probe is needed, and its libraries are not installed.
     """
-    loaded = load_campaign(campaign)
+    loaded = load_campaign(campaign, accept_code=True)
     folder = ResultsFolder(results_path(results, loaded.name))
     gpus = [] if site.device == "cpu" else gpu_names()
     if site.device == "cuda" and not gpus:

@@ -103,7 +103,7 @@ def plan_campaign(
     Raises:
         NnlcError: the user must correct something.
     """
-    loaded = load_campaign(campaign)
+    loaded = load_campaign(campaign, accept_code=True)
     folder = ResultsFolder(results_path(results, loaded.name))
     plan = make_plan(forecast_campaign(loaded, site, folder), request)
     words = [campaign, "--site", name, *_options(plan.chosen), *others]

@@ -15,6 +15,7 @@ from pydantic import (
 
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.optimizers import OPTIMIZERS
+from nnlc.system.toml_keys import wrong_keys
 
 Convolutions = Literal["auto", "direct"]
 Beta = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
@@ -136,9 +137,14 @@ class TrainingSection(BaseModel):
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
         known = OPTIMIZERS[self.optimizer].settings
-        for name in ("betas", "eps"):
-            if name not in known and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} is for Adam and AdamW only; {self.optimizer} has none")
+        wrong = [
+            ((name,), given, f"is for Adam and AdamW only; {self.optimizer} has none")
+            for name in ("betas", "eps")
+            if name not in known
+            and (given := getattr(self, name)) != type(self).model_fields[name].default
+        ]
+        if wrong:
+            raise wrong_keys(wrong)
         return self
 
     @property
@@ -147,16 +153,18 @@ class TrainingSection(BaseModel):
         return self.schedule != "constant" or self.warmup_epochs > 0
 
     def check_epochs(self, epochs: int) -> None:
-        """Raise ValueError if the schedule does not fit a campaign's number of epochs."""
-        for name, used in (
-            ("warmup_epochs", self.warmup_epochs > 0),
-            ("step_epochs", self.schedule == "step"),
-        ):
-            if used and getattr(self, name) >= epochs:
-                raise ValueError(
-                    f"training.{name} must be below the campaign's number of epochs, which is "
-                    f"{epochs}; found {getattr(self, name)}"
-                )
+        """Raise ValidationError if the schedule does not fit a campaign's number of epochs."""
+        right = f"must be below the campaign's number of epochs, which is {epochs}"
+        wrong = [
+            (("training", name), getattr(self, name), right)
+            for name, used in (
+                ("warmup_epochs", self.warmup_epochs > 0),
+                ("step_epochs", self.schedule == "step"),
+            )
+            if used and getattr(self, name) >= epochs
+        ]
+        if wrong:
+            raise wrong_keys(wrong)
 
     def check_images(self, images: ImageSet) -> None:
         """Raise ValueError if a change of training images does not fit their size."""

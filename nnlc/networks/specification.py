@@ -159,7 +159,12 @@ class FamilySpec(Specification):
             for column_name, _, value in self.own:
                 if column_name == name:
                     return value
-        raise AttributeError(f"a network of this family has no {name!r}")
+        if name.startswith("__"):  # Python asks for methods that there may be
+            raise AttributeError(name)
+        from nnlc.system.toml_file import did_you_mean  # seldom needed here
+
+        advice = did_you_mean(name, [name for name, _, _ in self.own])
+        raise AttributeError(f"a network of this family has no {name!r}; {advice}")
 
     @property
     def layout(self) -> Layout:

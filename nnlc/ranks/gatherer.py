@@ -81,10 +81,10 @@ class Gatherer:
             if self._disk_trouble.lasts_too_long() and self._shutdown.status is None:
                 raise NnlcError(f"{self._disk_trouble.problem}; {self._disk_trouble.advice}")
             self._lost_jobs.report()
+            if self._shutdown.status is None and self._job.time_left.work_seconds() <= 0:
+                over = f"the job's time is nearly over: {GO_ON}"
+                self._begin_shutdown(ExitStatus.UNFINISHED, over)
             if self._device and self._shutdown.status is None:
-                if self._job.time_left.work_seconds() <= 0:
-                    over = f"the job's time is nearly over: {GO_ON}"
-                    self._begin_shutdown(ExitStatus.UNFINISHED, over)
                 self._job.progress.tick()
                 if self._job.journal.progress_is_due():
                     self._job.journal.progress(self._running.snapshot())

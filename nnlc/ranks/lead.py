@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 
 from nnlc.campaign.array_split import networks_of_element
 from nnlc.campaign.campaign import Campaign, load_campaign
@@ -36,8 +37,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     campaign, results = _opened(options)
     history = read_history(results.journal_folder)
     networks = list(campaign.networks())
-    if trouble := read_folder_costs(results, networks):
-        _tell(f"warning: {trouble}; the networks are counted again")
+    costs_trouble = read_folder_costs(results, networks)
     by_id = {network.spec.id: network for network in networks}
     name = f"campaign {campaign.name}"
     if options.elements > 1:
@@ -56,11 +56,14 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         _tell(f"{name}: nothing is left to train; {results.path} has {counted(work.done, 'table')}")
         if work.failed:
             _tell(
-                f"{counted(work.failed, 'network')} failed: 'nnlc retry {results.path}' lets the "
+                f"{counted(work.failed, 'network')} failed: 'nnlc retry "
+                f"{shlex.quote(str(results.path))}' lets the "
                 "next start try them again"
             )
         agent.stop_all(ExitStatus.DONE_WITH_FAILURES)
         return
+    if costs_trouble:
+        _tell(f"warning: {costs_trouble}; the networks are counted again")
     leases = Leases(results.leases_folder, results.ready)
     try:
         leases.begin()
@@ -102,7 +105,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
 
 def _opened(options: argparse.Namespace) -> tuple[Campaign, ResultsFolder]:
     """Return the campaign and its results folder, made or checked."""
-    campaign = load_campaign(options.campaign, accept_code=options.accept_code)
+    campaign = load_campaign(options.campaign, accept_code=options.accept_code or options.preflight)
     results = ResultsFolder(results_path(options.results, campaign.name))
     campaign = results.resolve(campaign)
     is_first_start = not results.has_campaign
@@ -111,7 +114,7 @@ def _opened(options: argparse.Namespace) -> tuple[Campaign, ResultsFolder]:
 
         for line in accept_code(results, campaign):
             _tell(line)
-    results.open(campaign)
+    results.open(campaign, any_code=options.preflight)
     if is_first_start:
         from nnlc.campaign.shared_ids import shared_ids  # other starts don't need it
 

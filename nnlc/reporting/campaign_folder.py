@@ -13,6 +13,7 @@ import numpy as np
 
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import ResultsError, TableError
+from nnlc.families.registry import naming_folder
 from nnlc.networks.specification import ID_PATTERN
 from nnlc.reporting.campaign_facts import campaign_facts, log_facts, seconds_of, stop_of
 from nnlc.reporting.network_state import (
@@ -112,7 +113,8 @@ class CampaignFolder:
         self._clock = clock
         self.results = results
         self.campaign = results.campaign()
-        self.networks: tuple[CampaignNetwork, ...] = tuple(self.campaign.networks())
+        with naming_folder(results.path):
+            self.networks: tuple[CampaignNetwork, ...] = tuple(self.campaign.networks())
         self._watchers = {
             name: FolderWatcher(results.models_folder(images))
             for name, images in self.campaign.image_sets().items()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nnlc.errors import ResultsError
+from nnlc.errors import FamilyError, ResultsError
 from nnlc.reporting.campaign_folder import READING_SHARE, CampaignFolder
 from nnlc.reporting.network_state import LEFT
 from nnlc.reporting.page import build_page
@@ -32,7 +32,10 @@ class LiveCampaign:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._folder = CampaignFolder(ResultsFolder(path), clock)
+        try:
+            self._folder = CampaignFolder(ResultsFolder(path), clock)
+        except FamilyError as problem:
+            raise FamilyError(f"{problem}; 'nnlc report' shows the tables as they are") from None
         subject = self._folder.subject()
         check_size(subject, path)
         self._subject = subject_payload(subject)

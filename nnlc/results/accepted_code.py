@@ -6,9 +6,12 @@ from nnlc.campaign.campaign import Campaign
 from nnlc.errors import ResultsError
 from nnlc.families.registry import check_version
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.folder_costs import remove_other_costs
 from nnlc.results.history import read_history
 from nnlc.results.journal import Journal
 from nnlc.results.open_jobs import running_jobs
+from nnlc.system.files import why_unread
+from nnlc.wording import counted
 
 
 def accept_code(results: ResultsFolder, campaign: Campaign) -> Iterator[str]:
@@ -34,7 +37,7 @@ def accept_code(results: ResultsFolder, campaign: Campaign) -> Iterator[str]:
             "then accept the new code"
         )
     results.rewrite(recorded.model_copy(update={"family": campaign.family}))
-    yield note_acceptance(results, campaign, recorded)
+    yield from note_acceptance(results, campaign, recorded)
 
 
 def has_other_code(campaign: Campaign, recorded: Campaign) -> bool:
@@ -50,14 +53,36 @@ def has_other_code(campaign: Campaign, recorded: Campaign) -> bool:
     return now.code != before.code
 
 
-def note_acceptance(results: ResultsFolder, campaign: Campaign, recorded: Campaign) -> str:
-    """Write to the journal that other code was accepted, and return a line for the user."""
+def note_acceptance(
+    results: ResultsFolder, campaign: Campaign, recorded: Campaign
+) -> Iterator[str]:
+    """Write to the journal that other code was accepted, and yield lines for the user.
+
+    Networks that failed are cleared, as the new code may build them; costs that were counted with
+    the old code are removed, as the next job counts again.
+    """
     now, before = campaign.family, recorded.family
     if now is None or before is None:
         raise ValueError("the article's family has no code of its own")
     journal = Journal(results.journal_folder, results.ready)
+    history = read_history(results.journal_folder)
+    if failed := list(history.failures):
+        journal.write("retry", ids=failed, after=history.last_time)
     journal.write("code", family=now.label, before=before.code, now=now.code)
-    return (
+    yield (
         f"family {now.label}: its code has digest {now.code} now, and had {before.code}: accepted; "
         "tables stay, and networks under way start again"
     )
+    if journal.trouble:
+        yield f"warning: {journal.trouble}"
+    elif failed:
+        yield failed_words(len(failed))
+    try:
+        remove_other_costs(results, now)
+    except OSError as problem:
+        yield f"warning: {results.costs_file}: {why_unread(problem, 'removed')}"
+
+
+def failed_words(failed: int) -> str:
+    """Return a line on failed networks that the next start tries again with other code."""
+    return f"{counted(failed, 'failed network is', 'failed networks are')} tried again"

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign
+from nnlc.console import say_once
 from nnlc.errors import FamilyError, ResultsError
 from nnlc.families.arithmetic import arithmetic_settings, is_kept, keep_choices, numbered_changes
-from nnlc.families.registry import check_same_code
+from nnlc.families.registry import OtherCodeError, check_same_code, naming_folder
 from nnlc.results.campaign_file import (
     Written,
     campaign_file,
@@ -59,19 +60,22 @@ class ResultsFolder(ResultsPaths):
         update = {"training": training, "grown_from": recorded.grown_from}
         return campaign.model_copy(update=update)
 
-    def open(self, campaign: Campaign) -> None:
+    def open(self, campaign: Campaign, *, any_code: bool = False) -> None:
         """Create the folder for a campaign, or check that it belongs to this campaign.
 
         If the user's own images have moved, their new path is written into campaign.toml.
 
         Args:
             campaign: the campaign, as `resolve` returns it.
+            any_code: True if the family may have other code, as for a job that trains nothing.
 
         Raises:
             ResultsError: the folder can't be written, or belongs to another campaign or program.
         """
         try:
-            if recorded := self.check_usable(campaign):
+            if recorded := self.check_usable(campaign, any_code=any_code):
+                if any_code:  # what `check` compares with
+                    campaign = campaign.model_copy(update={"family": recorded.family})
                 self._renew_places(campaign, recorded)
             else:
                 # campaign.toml first: after an error, the unfinished folder is still recognised.
@@ -87,7 +91,7 @@ class ResultsFolder(ResultsPaths):
         except OSError as problem:
             raise _unusable(self.path, problem) from None
 
-    def check_usable(self, campaign: Campaign) -> Campaign | None:
+    def check_usable(self, campaign: Campaign, *, any_code: bool = False) -> Campaign | None:
         """Return the campaign of this folder; None if the folder is new. Nothing is written.
 
         Raises:
@@ -95,9 +99,9 @@ class ResultsFolder(ResultsPaths):
         """
         try:
             # List files before looking for campaign.toml: another job may be creating the folder.
-            in_use = self.path.exists() and any(
-                path.suffix != TEMPORARY_SUFFIX for path in self.path.iterdir()
-            )
+            files = self.path.iterdir() if self.path.exists() else ()
+            begun = [each for each in files if each != self.costs_file]  # 'nnlc specs' writes that
+            in_use = any(each.suffix != TEMPORARY_SUFFIX for each in begun)
             place = self.path.absolute()
             there = next(folder for folder in (place, *place.parents) if folder.exists())
         except OSError as problem:
@@ -107,7 +111,7 @@ class ResultsFolder(ResultsPaths):
                 f"{there}: no folder that can be written; give another folder with --results"
             )
         if self.has_campaign:
-            return self.check_same(campaign)
+            return self.check_same(campaign, any_code=any_code)
         if in_use:
             raise ResultsError(
                 f"{self.path}: there are files but no campaign.toml, so this is no results "
@@ -238,8 +242,12 @@ class ResultsFolder(ResultsPaths):
         except OSError as problem:
             raise ResultsError(f"{self.campaign_file}: {why_unread(problem, 'written')}") from None
 
-    def check_same(self, campaign: Campaign) -> Campaign:
+    def check_same(self, campaign: Campaign, *, any_code: bool = False) -> Campaign:
         """Return the campaign of this folder if it equals the campaign that is asked for.
+
+        Args:
+            campaign: the campaign.
+            any_code: True to warn of other code of its family, and not to refuse it.
 
         Raises:
             ResultsError: the campaigns differ, or campaign.toml can't be read.
@@ -253,9 +261,12 @@ class ResultsFolder(ResultsPaths):
                 f"{self._or_grow(campaign, recorded)}"
             )
         try:
-            check_same_code(recorded.family, campaign.family)
+            with naming_folder(self.path):
+                check_same_code(recorded.family, campaign.family)
         except FamilyError as problem:
-            raise FamilyError(f"{self.path}: {problem}") from None
+            if not (any_code and isinstance(problem, OtherCodeError)):
+                raise FamilyError(f"{self.path}: {problem}") from None
+            say_once(f"warning: {self.path}: {problem}")
         return recorded
 
     def _or_grow(self, campaign: Campaign, recorded: Campaign) -> str:

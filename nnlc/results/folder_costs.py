@@ -5,6 +5,7 @@ Only families without a cost model of their own need them; for the article's, no
 
 import contextlib
 import os
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,7 @@ from nnlc.families.counted_costs import (
     known_counts,
     remember,
 )
+from nnlc.families.reference import FamilyReference
 from nnlc.families.registry import family_to_json
 from nnlc.networks.specification import FamilySpec
 from nnlc.results.paths import ResultsPaths
@@ -85,16 +87,29 @@ def uncounted(networks: Collection[CampaignNetwork]) -> list[CampaignNetwork]:
     return [n for n in networks if not n.family.knows_cost(n.spec)]
 
 
-def check_counted(networks: Collection[CampaignNetwork], trouble: str | None = None) -> None:
+def check_counted(
+    networks: Collection[CampaignNetwork],
+    trouble: str | None = None,
+    *,
+    within: ResultsPaths | None = None,
+) -> None:
     """Check that the costs of all networks are known in this process.
+
+    Args:
+        networks: the networks.
+        trouble: why the results folder's costs.json can't be used.
+        within: the results folder, for commands that read costs from there alone.
 
     Raises:
         UnknownCostError: they aren't; the message names the command that counts them.
     """
     if unknown := uncounted(networks):
-        of = counted(len(networks), "network")
+        of, how = counted(len(networks), "network"), HOW_TO_COUNT
+        if within is not None:
+            words = ("nnlc", "specs", str(within.campaign_file), "--costs", str(within.costs_file))
+            how = f"where torch is installed, '{shlex.join(words)}' counts all"
         raise UnknownCostError(
-            f"the costs of {len(unknown):,} of {of} are unknown here; {HOW_TO_COUNT}"
+            f"the costs of {len(unknown):,} of {of} are unknown here; {how}"
             + (f"; {trouble}" if trouble else "")
         )
 
@@ -109,7 +124,7 @@ def count_request(networks: Sequence[CampaignNetwork]) -> Message:
 def take_counts(networks: Sequence[CampaignNetwork], answers: Iterable[Message]) -> Iterator[str]:
     """Take the counts of "counted" messages; yield notes on networks that cause trouble.
 
-    Networks that could not be counted get the mean of the others.
+    Networks that could not be counted get the mean of the others; without others, zeros.
 
     Args:
         networks: all networks whose costs are needed.
@@ -127,10 +142,11 @@ def take_counts(networks: Sequence[CampaignNetwork], answers: Iterable[Message])
         yield f"note: {were} counted on the processor, not on torch's meta device: {on_cpu[0]}"
     if missing:
         remember(dict.fromkeys(missing, Counted.mean(filter(None, costs.values()))))
-        yield (
-            f"note: {counted(len(missing), 'network')} can't be counted, and taken for as costly "
-            f"as the mean of the others: {'; '.join(reasons[:1])}"
-        )
+        of = f"{counted(len(missing), 'network')} can't be counted"
+        others = "and taken for as costly as the mean of the others"
+        if len(missing) == len(costs):
+            others = "so that no size or cost is known; 'nnlc check-family' shows where it fails"
+        yield f"note: {of}, {others}: {'; '.join(reasons[:1])}"
 
 
 def write_folder_costs(results: ResultsPaths, networks: Sequence[CampaignNetwork]) -> None:
@@ -146,3 +162,15 @@ def write_folder_costs(results: ResultsPaths, networks: Sequence[CampaignNetwork
     with contextlib.suppress(FamilyError):  # another job may have written it meanwhile
         keys |= set(read_costs(results.costs_file, family))
     write_atomically(results.costs_file, costs_content(family, keys))
+
+
+def remove_other_costs(results: ResultsPaths, family: FamilyReference) -> None:
+    """Remove a results folder's costs.json if it can't be used with this code of the family.
+
+    Raises:
+        OSError: the file can't be removed.
+    """
+    from nnlc.families.costs_file import is_of_code
+
+    if os.path.lexists(results.costs_file) and not is_of_code(results.costs_file, family):
+        results.costs_file.unlink()

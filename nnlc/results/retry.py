@@ -8,6 +8,7 @@ from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history
 from nnlc.results.inventory import Entry, inventory
 from nnlc.results.journal import Journal
+from nnlc.results.readable_networks import readable_networks
 from nnlc.system.files import ignored_lines
 from nnlc.wording import some_of
 
@@ -30,7 +31,10 @@ def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
     """
     campaign = results.campaign()
     history = read_history(results.journal_folder)
-    networks = [n for n in campaign.networks() if not ids or n.spec.id in ids]
+    readable, warning = readable_networks(results, campaign)
+    if warning:
+        yield f"warning: {warning}"
+    networks = [n for n in readable if not ids or n.spec.id in ids]
     found = inventory(results, campaign, networks, history.finishes)
     not_whole, occupied = found.not_whole, found.entries.keys() - found.to_train
     failed = [i for i in history.failures if (not ids or i in ids) and i not in occupied]

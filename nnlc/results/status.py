@@ -10,6 +10,7 @@ from nnlc.results.history import History, Reached, makers, read_history
 from nnlc.results.inventory import Entry, State, inventory
 from nnlc.results.mixture import Mixture, mixture_of
 from nnlc.results.open_jobs import networks_under_way, unsaid_ends
+from nnlc.results.readable_networks import readable_networks
 from nnlc.system.files import ignored_lines
 from nnlc.wording import counted
 
@@ -68,6 +69,8 @@ class Status:
     trouble: str | None
     """Last trouble of a job under way, such as a full disk."""
     networks: list[CampaignNetwork]
+    without_code: str | None
+    """Line on networks whose family's code can't be used."""
     history: History
     left: dict[str, Reached]
     """Points that the networks under way or waiting have reached, by ID."""
@@ -107,7 +110,7 @@ def read_status(results: ResultsFolder) -> Status:
     failures: dict[str, Failure] = {}
     finishes = []
     datasets: dict[str, DatasetStatus] = {}
-    networks = list(campaign.networks())
+    networks, without_code = readable_networks(results, campaign)
     found = inventory(results, campaign, networks, history.finishes)
     with_tables, not_whole, short = found.with_tables, found.not_whole, found.short
     reached = read_reached(results, campaign, history, under_way, found.entries)
@@ -144,6 +147,7 @@ def read_status(results: ResultsFolder) -> Status:
         ignored_lines=ignored_lines(results.unusable_entries()),
         trouble=history.trouble if under_way else None,
         networks=networks,
+        without_code=without_code,
         history=history,
         left=left,
     )

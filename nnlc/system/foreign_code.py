@@ -14,7 +14,15 @@ from nnlc.wording import exception_words, one_line
 
 
 class ForeignCodeError(Exception):
-    """Any exception that code of another package raised, as text."""
+    """Any exception that code of another package raised, as text.
+
+    Attributes:
+        raised: the exception.
+    """
+
+    def __init__(self, raised: BaseException) -> None:
+        self.raised = raised
+        super().__init__(exception_words(raised))
 
 
 @contextmanager
@@ -40,7 +48,7 @@ def running_foreign_code() -> Iterator[None]:
     except BaseException as problem:
         if pressed and isinstance(problem, KeyboardInterrupt):
             raise
-        raise ForeignCodeError(exception_words(problem)) from None
+        raise ForeignCodeError(problem) from None
     finally:
         if is_handled:
             signal.signal(signal.SIGINT, handler)

@@ -8,7 +8,8 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
     from      to        kind       keys: meaning
     trainer   agent     ready      device: this trainer's device (`DeviceFacts`)
                         counted    costs: counts of networks (`Counted`) by key; reasons: why others
-                                   have none; on_cpu: why some were counted on the processor
+                                   have none; on_cpu: why some were counted on the processor;
+                                   is_cut: True if the time for counting was over before the end
                         circumstances  device, versions, settings: everything but network and
                                    campaign that affects a table's bits
                         checked    : all images of the campaign exist and are undamaged; go_on,
@@ -39,12 +40,12 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                         uncaptured  index, reason: the network's steps can't be captured in CUDA
                                    graphs; the trainer ends; counts as no attempt
                         failed     index, reason: the network can't be trained; the trainer ends;
-                                   traceback: of a bug, or of the family's code; of_family: True if
-                                   the family's code is at fault, so that it would fail again
+                                   traceback: of a bug; of_family: True if the family's code is at
+                                   fault, so that it would fail again
                         fatal      message: the job can't continue; of_family: True if a rank can't
                                    use the campaign's family
     agent     trainer   count      family; networks, with key, spec and image_set: count their
-                                   costs in a process of its own
+                                   costs in a process of its own; seconds: its time, if limited
                         configure  campaign, images, checkpoints, device; results; threads, else 1
                         circumstances  : send `circumstances`
                         check      mark: check that all images exist and are undamaged, that this

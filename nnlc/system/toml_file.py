@@ -250,6 +250,8 @@ def _merge(below: Values, above: Values) -> Values:
 
 def _location(error: ErrorDetails) -> tuple[str, ...]:
     location = [str(part) for part in error["loc"]]
+    if error["type"] == "missing" and isinstance(error["input"], list):
+        location.pop()  # the array is wrong, and not the entry that it lacks
     if len(location) > 1 and _UNION_TAG.fullmatch(location[-1]):
         location.pop()  # pydantic's name for one of the types that a value may have
     return tuple(location)
@@ -260,8 +262,7 @@ def _explain(
 ) -> str:
     """Return the message on the errors at a key: file, key, what is wrong, what would be right."""
     messages = ", or ".join(_message(location, error, known) for error in errors)
-    written = (*location[:-1], *map(known.word, location[-1:]))
-    key = _shortened(".".join(written))
+    key = _shortened(known.written(location))
     return f"{layers.file_of(location)}{', key ' + key if key else ''}: {messages}"
 
 
@@ -271,9 +272,15 @@ def _message(location: tuple[str, ...], error: ErrorDetails, known: FileKeys) ->
         advice = did_you_mean(key, map(known.word, known.keys_at(location[:-1])))
         tables = list(known.tables_with(location[-1]))
         return f"unknown key; {f'it belongs in {tables[0]}; ' if tables else ''}{advice}"
-    if error["type"].startswith("missing"):
-        return "the array has too few values" if location[-1].isdigit() else "this key is missing"
+    is_array = isinstance(error["input"], list)
+    if error["type"].startswith("missing") and not is_array:
+        key, example = known.word(location[-1]), known.example(location)
+        return "this key is missing" + (f"; add it, such as {key} = {example}" if example else "")
     words = error["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    if is_array and error["type"] in ("missing", "too_long"):
+        example = known.example(location)
+        few = "few" if error["type"] == "missing" else "many"
+        words = f"must have as many values as {example}" if example else f"has too {few} values"
     message = _RIGHT_TYPES.get(error["type"], words)
     if isinstance(error["input"], dict):
         return message

@@ -16,6 +16,7 @@ from nnlc.tables.network_frame import network_frame
 from nnlc.tables.record import Record, read_records
 from nnlc.tables.table_folders import Skipped, find_tables
 from nnlc.tables.val_loss_correction import correction_factors
+from nnlc.wording import first_few
 
 ValLoss = Literal["as-published", "corrected"]
 Damaged = Literal["refuse", "skip"]
@@ -136,12 +137,13 @@ def read_tables(
     *,
     val_loss: ValLoss = "as-published",
     damaged: Damaged = "refuse",
+    family: str | None = None,
     recorded: Recorded = _nothing_recorded,
 ) -> Tables:
     """Read tables as `nnlc.collection.loading.load_tables` does, with other records.
 
     Raises:
-        TableError: as for `load_tables`.
+        TableError, NnlcError: as for `load_tables`.
     """
     check_choice("val_loss", val_loss, ("as-published", "corrected"))
     check_choice("damaged", damaged, ("refuse", "skip"))
@@ -156,7 +158,26 @@ def read_tables(
             if damaged == "refuse":
                 raise problem
             skipped.append(Skipped(problem.path or files.folder, str(problem)))
-    return _tables(list(records.values()), val_loss, tuple(skipped), recorded)
+    read = list(records.values())
+    if family is not None:
+        chosen = families_among(family, {one.family for one in read})
+        read = [one for one in read if one.family in chosen]
+    return _tables(read, val_loss, tuple(skipped), recorded)
+
+
+def families_among(name: str, found: Iterable[object]) -> list[str]:
+    """Return the families that a user's name stands for: one, or all versions of one.
+
+    Raises:
+        NnlcError: no table is of such a family.
+    """
+    known = sorted(family for family in found if isinstance(family, str))
+    chosen = [family for family in known if name in (family, family.partition("@")[0])]
+    if not chosen:
+        raise NnlcError(
+            f"no table is of family {name!r}; there are {', '.join(first_few(known)) or 'none'}"
+        )
+    return chosen
 
 
 def frames_of(records: Iterable[Record], recorded: Recorded = _nothing_recorded) -> Tables:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from nnlc.errors import FamilyError, NnlcError
+from nnlc.families.own_code import has_own_line, what_was_raised
 from nnlc.system import messages
 from nnlc.tables import Row
 from nnlc.training.checkpoint import Checkpoints
@@ -236,20 +237,27 @@ def _pace(loop: HalfEpochLoop) -> float | None:
     return round(sum(loop.seconds) / len(loop.seconds), 3) if loop.seconds else None
 
 
-def failure_message(index: int, problem: Exception) -> messages.Message:
-    """Return a trainer's last message, on why it could not train a network."""
+def failure_message(index: int, problem: Exception, family: object = None) -> messages.Message:
+    """Return a trainer's last message, on why it could not train a network.
+
+    The reason names file and line of a user's own family, whose modules may raise anything; other
+    exceptions that nobody expects come with a traceback.
+
+    Args:
+        index: the network's index.
+        problem: the exception that ended the training.
+        family: the family with its settings, if it is the user's own.
+    """
     if isinstance(problem, UncapturedError):
         return {"kind": "uncaptured", "index": index, "reason": str(problem)}
     failed: messages.Message = {"kind": "failed", "index": index}
     failed["reason"] = failure_reason(problem)
     if isinstance(problem, FamilyError):
         failed["of_family"] = True
-        shown = problem.__cause__
-    else:
-        known = isinstance(problem, RuntimeError | MemoryError | OSError | NnlcError)
-        shown = None if known else problem
-    if shown is not None:
-        failed["traceback"] = "".join(traceback.format_exception(shown)).rstrip()
+    elif family is not None and not is_out_of_memory(problem) and has_own_line(family, problem):
+        failed["reason"] = f"its module raised {what_was_raised(family, problem)}"
+    elif not isinstance(problem, RuntimeError | MemoryError | OSError | NnlcError):
+        failed["traceback"] = "".join(traceback.format_exception(problem)).rstrip()
     return failed
 
 

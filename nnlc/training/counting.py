@@ -23,13 +23,13 @@ from torch.utils.flop_counter import flop_registry
 from nnlc.errors import NnlcError
 from nnlc.families.counted_costs import Counted
 from nnlc.families.interface import Family
+from nnlc.families.own_code import what_was_raised
 from nnlc.families.own_family import OwnFamily
 from nnlc.families.registry import family_from_json
 from nnlc.networks import ImageSet
 from nnlc.networks.specification import FamilySpec
 from nnlc.system.messages import Message, decode, encode
 from nnlc.system.process import end_with_parent
-from nnlc.wording import exception_words
 
 _SMALL_BATCH = 4
 """Batch on the CPU: batch normalisation needs two images."""
@@ -60,7 +60,7 @@ def count_network(family: Family, spec: FamilySpec, images: ImageSet) -> Count:
     except Exception as problem:
         batch = min(_SMALL_BATCH, spec.batch_size)
         found = _count_step(family, spec, images, "cpu", batch)
-        return Count(found.scaled(spec.batch_size / batch), exception_words(problem))
+        return Count(found.scaled(spec.batch_size / batch), what_was_raised(family, problem))
 
 
 def answers(request: Message) -> Iterator[Message]:
@@ -72,7 +72,7 @@ def answers(request: Message) -> Iterator[Message]:
         try:
             found = count_network(family, spec, images)
         except Exception as problem:
-            yield answer | {"reason": f"{spec.id}: {exception_words(problem)}"}
+            yield answer | {"reason": f"{spec.id}: {what_was_raised(family, problem)}"}
             continue
         on_cpu = found.on_cpu and f"{spec.id}: {found.on_cpu}"
         yield answer | {"counts": astuple(found.counted), "on_cpu": on_cpu}

@@ -17,19 +17,18 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten_with_path
 
 from nnlc.families.counted_costs import Counted, cost_key, remember
-from nnlc.families.own_family import OwnFamily
-from nnlc.families.registry import family_from_json
+from nnlc.families.purity import PURE, Place, difference
 from nnlc.networks import ImageSet
 from nnlc.networks.draws import training_seed
 from nnlc.networks.machine import CPU, GPU
-from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.specification import FamilySpec
+from nnlc.system.toml_file import did_you_mean
 from nnlc.tables import Row, Table, read_table
 from nnlc.tables.table import write_table
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.counting import count_network
 from nnlc.training.determinism import make_deterministic
-from nnlc.training.family_sample import PURE, Place, difference, draw
+from nnlc.training.family_sample import Setting, values_of
 from nnlc.training.family_verdicts import Part, Verdicts, answering
 from nnlc.training.image_sources import Images
 from nnlc.training.loop import HalfEpochLoop
@@ -50,6 +49,7 @@ class Checked:
     """A network of the sample, as far as it has been checked."""
 
     place: Place
+    images: ImageSet
     spec: FamilySpec
     is_sound: bool = True
     costs: Counted | None = None
@@ -64,17 +64,14 @@ class FamilyCheck:
     """Check of the networks of a sample.
 
     Args:
-        family: the family with its settings.
-        images: names and sizes of the images.
+        setting: the family with its settings, and the training of its networks.
         networks: the networks of the sample.
         verdicts: where the verdicts go.
     """
 
-    def __init__(
-        self, family: OwnFamily, images: ImageSet, networks: list[Checked], verdicts: Verdicts
-    ) -> None:
-        self._family, self._images, self._all = family, images, networks
-        self._verdicts, self._settings = verdicts, TrainingSection()
+    def __init__(self, setting: Setting, networks: list[Checked], verdicts: Verdicts) -> None:
+        self._setting, self._all, self._verdicts = setting, networks, verdicts
+        self._family, self._settings = setting.family, setting.training
 
     def run(self) -> None:
         """Check one part after another; a network with a fault is left out of later parts."""
@@ -112,14 +109,15 @@ class FamilyCheck:
         """Yield a table with the cost of each network that could be counted, if there are any."""
         if all(each.costs is None for each in self._all):
             return
+        several = len(self._setting.images) > 1
         yield (
             f"{'group':>7} {'number':>6} {'batch':>6} {'parameters':>12} {'multiply-adds':>14} "
-            f"{'GPU memory':>11} {'half epoch: CPU':>16} {'GPU':>9}"
+            f"{'GPU memory':>11} {'half epoch: CPU':>16} {'GPU':>9}{'  images' if several else ''}"
         )
         for each in self._all:
             if each.costs is None:
                 continue
-            spec, images, settings = each.spec, self._images, self._settings
+            spec, images, settings = each.spec, each.images, self._settings
             size = self._family.size(spec, images)
             about = spec, images, settings
             on_cpu = CPU.seconds(self._family.half_epoch_work(*about, "cpu"))
@@ -128,16 +126,16 @@ class FamilyCheck:
             yield (
                 f"{each.place.group:>7} {each.place.number:>6} {spec.batch_size:>6} "
                 f"{size.parameters:>12,} {size.multiply_adds:>14,} {memory / 1e9:>8.2f} GB "
-                f"{on_cpu:>14.3g} s {on_gpu:>7.3g} s"
+                f"{on_cpu:>14.3g} s {on_gpu:>7.3g} s{f'  {images.name}' if several else ''}"
             )
 
     def _check_draws(self, part: Part, each: Checked) -> None:
-        again = draw(self._family, each.place, self._images)
-        if text := difference(each.spec, again):
+        again = self._setting.draw(each.place)
+        if text := difference(values_of(each.spec), values_of(again)):
             part.refuse(each.place, f"{text} when another process draws it: {PURE}")
 
     def _count(self, part: Part, each: Checked) -> None:
-        each.costs, why = count_network(self._family.family, each.spec, self._images)
+        each.costs, why = count_network(self._family.family, each.spec, each.images)
         remember({cost_key(each.spec): each.costs})
         if why is not None:
             part.note(
@@ -145,19 +143,19 @@ class FamilyCheck:
             )
 
     def _check_module(self, part: Part, each: Checked) -> None:
-        check = ModuleCheck(self._family, each.spec, self._images, self._settings, "cuda")
+        check = ModuleCheck(self._family, each.spec, each.images, self._settings, "cuda")
         for problem in check.problems():
             part.refuse(each.place, problem.text, problem.cause)
 
     def _train(self, part: Part, each: Checked) -> None:
         """Train two steps, then again with two stops, and compare all bits that result."""
-        spec = replace(each.spec, batch_size=min(_BATCH, each.spec.batch_size))
-        images = self._random_images(spec.batch_size)
-        whole = self._loop(spec, images)
+        small = replace(each, spec=replace(each.spec, batch_size=min(_BATCH, each.spec.batch_size)))
+        images = self._random_images(small)
+        whole = self._loop(small, images)
         each.rows = tuple(whole)
         wanted = _bits(whole)
-        if other := _first_difference(wanted, _bits(self._stopped_and_resumed(spec, images))):
-            again = self._loop(spec, images)
+        if other := _first_difference(wanted, _bits(self._stopped_and_resumed(small, images))):
+            again = self._loop(small, images)
             list(again)
             if _first_difference(wanted, _bits(again)):
                 part.refuse(
@@ -172,12 +170,12 @@ class FamilyCheck:
                     "be in parameters and buffers (register_buffer)",
                 )
 
-    def _stopped_and_resumed(self, spec: FamilySpec, images: DeviceImages) -> HalfEpochLoop:
+    def _stopped_and_resumed(self, small: Checked, images: DeviceImages) -> HalfEpochLoop:
         """Return the training of a network that was stopped in training and in validation."""
         with TemporaryDirectory(prefix="nnlc-check-family-") as folder:
-            checkpoints = Checkpoints(Path(folder), spec.id, {})
+            checkpoints = Checkpoints(Path(folder), small.spec.id, {})
             for steps in (1, _STEPS, None):
-                loop = self._loop(spec, images, steps)
+                loop = self._loop(small, images, steps)
                 state, _ = checkpoints.load()
                 if state is not None:
                     loop.resume(state)
@@ -188,7 +186,7 @@ class FamilyCheck:
         return loop
 
     def _loop(
-        self, spec: FamilySpec, images: DeviceImages, steps: int | None = None
+        self, small: Checked, images: DeviceImages, steps: int | None = None
     ) -> HalfEpochLoop:
         """Return a training that stops after some steps."""
         count = itertools.count(1)
@@ -197,17 +195,18 @@ class FamilyCheck:
             if next(count) == steps:
                 raise _Stopped
 
-        about = self._family, spec, self._images, images, self._settings
-        return HalfEpochLoop(*about, _HALF_EPOCHS, stop)
+        about = self._family, small.spec, small.images, images, self._settings
+        return HalfEpochLoop(*about, _HALF_EPOCHS, stop, campaign_epochs=self._setting.epochs)
 
     def _check_table(self, part: Part, each: Checked) -> None:
         with TemporaryDirectory(prefix="nnlc-check-family-") as folder:
             path = Path(folder) / f"{each.spec.id}.txt"
             write_table(Table(each.spec, each.rows), path)
             read = cast(FamilySpec, read_table(path).spec)
-        if text := difference(each.spec, read):
+        if text := difference(values_of(each.spec), values_of(read)):
             part.refuse(each.place, f"{text} in its table: give values of Python's own types")
-        if other := _first_difference(self._weights(each.spec), self._weights(read)):
+        again = replace(each, spec=read)
+        if other := _first_difference(self._weights(each), self._weights(again)):
             part.refuse(
                 each.place,
                 f"{other} differs in the network that its table gives: let build depend on the "
@@ -215,18 +214,23 @@ class FamilyCheck:
             )
         each.spec = read
 
-    def _weights(self, spec: FamilySpec) -> dict[str, object]:
-        torch.manual_seed(training_seed(spec.random_seed, "init"))
-        built = self._family.trained_network(spec, self._images, self._settings, _DEVICE)
+    def _weights(self, each: Checked) -> dict[str, object]:
+        torch.manual_seed(training_seed(each.spec.random_seed, "init"))
+        about = each.spec, each.images, self._settings
+        built = self._family.trained_network(*about, _DEVICE)
         return _digests(built.module.state_dict())
 
     def _check_rules(self, part: Part, each: Checked) -> None:
-        for column, found, right in self._family.family.check(each.spec, self._images):
-            part.refuse(each.place, f"check finds {column} = {found}; right would be {right}")
+        known = values_of(each.spec)
+        for column, found, right in self._family.findings(each.spec, each.images):
+            text = f"check finds {column} = {found}; right would be {right}"
+            if column not in known:
+                text = f"check names a column {column!r:.80}; {did_you_mean(column, known)}"
+            part.refuse(each.place, text)
 
     def _check_layers(self, part: Part, each: Checked) -> None:
-        own = self._family.family.layers(each.spec, self._images) is not None
-        listed = sum(layer.parameters for layer in self._family.layers(each.spec, self._images))
+        own = self._family.family.layers(each.spec, each.images) is not None
+        listed = sum(layer.parameters for layer in self._family.layers(each.spec, each.images))
         if own and each.costs is not None and listed != each.costs.parameters:
             part.refuse(
                 each.place,
@@ -234,12 +238,12 @@ class FamilyCheck:
                 f"{each.costs.parameters:,}",
             )
 
-    def _random_images(self, batch_size: int) -> DeviceImages:
+    def _random_images(self, small: Checked) -> DeviceImages:
         """Return random images for a half epoch of a few steps."""
-        images, draws = self._images, np.random.default_rng(0)
+        images, draws = small.images, np.random.default_rng(0)
 
         def some(batches: int) -> tuple[Any, Any]:
-            count = batches * batch_size
+            count = batches * small.spec.batch_size
             shape = count, images.channels, images.width, images.width
             pixels = draws.integers(0, 256, shape, dtype=np.uint8)
             return pixels, np.arange(count, dtype=np.int64) % images.classes
@@ -279,16 +283,16 @@ def main(_arguments: list[str]) -> None:
     with answering() as (request, send):
         make_deterministic()
         verdicts = Verdicts(send, request["file"])
-        family = None
+        setting = None
         with verdicts.part("load") as part, part.judging(""):
-            family = cast(OwnFamily, family_from_json(request["family"]))
+            setting = Setting.from_json(request["setting"])
             part.text = "again in a process that has torch"
-        if family is not None:
+        if setting is not None:
             networks = [
-                Checked(Place(*place), FamilySpec.from_json(spec))
-                for *place, spec in request["networks"]
+                Checked(Place(*place), setting.images[place[0]], FamilySpec.from_json(spec))
+                for place, spec in request["networks"]
             ]
-            check = FamilyCheck(family, ImageSet(**request["image_set"]), networks, verdicts)
+            check = FamilyCheck(setting, networks, verdicts)
             check.run()
             for line in check.costs():
                 send({"kind": "verdict", "text": line, "is_wrong": False})

@@ -14,39 +14,58 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nnlc.errors import FamilyError, NnlcError
+from nnlc.campaign.campaign import find_campaign
+from nnlc.campaign.family_section import given_reference
+from nnlc.errors import CampaignError, FamilyError, NnlcError
 from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.reference import FamilyReference
 from nnlc.networks.image_sets import KNOWN_IMAGE_SETS, ImageSet, own_image_set
 from nnlc.system.environment import trainer_environment
 from nnlc.system.extras import require_extra
 from nnlc.system.messages import Message, decode_all
-from nnlc.system.toml_file import did_you_mean
+from nnlc.system.toml_file import did_you_mean, read_layers
 from nnlc.wording import counted
 
+DEFAULT_IMAGES = "F-MNIST-sample"
 _PROCESSES = ("nnlc.training.family_sample", "nnlc.training.family_check")
 
 
-def check_family(name: str, images: str, count: int, tell: Callable[[str], None]) -> bool:
+def check_family(
+    name: str | None,
+    images: str | None,
+    count: int,
+    tell: Callable[[str], None],
+    campaign: str | None = None,
+) -> bool:
     """Check a family on a sample of its networks; return True if nothing is wrong with it.
 
     Args:
-        name: name of a family, or "module:Class" for a module in the working directory.
+        name: name of a family, or "module:Class" for a module in the working directory; None for
+            that of the campaign.
         images: name of an image set that nnlc knows, or an .npz file; random pixels stand in for
-            the images.
+            the images. None for those of the campaign, or else for F-MNIST-sample.
         count: number of networks in the sample.
         tell: prints a line.
+        campaign: a campaign whose settings, images and groups the networks have.
 
     Raises:
-        NnlcError: the name can't be one of a family, the image set is unknown, or torch is not
-            installed.
+        NnlcError: the name can't be one of a family, the image set is unknown, the campaign has
+            another family, or torch is not installed.
     """
     require_extra("train", "nnlc check-family")
+    if campaign is None:
+        reference = _reference(name)
+    else:
+        reference = _reference_of(campaign, name)
+        if images is not None:
+            raise NnlcError("--images is for checks without --campaign: leave one of them out")
     request: dict[str, Any] = {
-        "reference": _reference(name).model_dump(exclude_none=True),
-        "image_set": asdict(_images(images)),
+        "reference": reference.model_dump(exclude_none=True),
+        "campaign": campaign,
+        "image_set": asdict(_images(images or DEFAULT_IMAGES)),
         "count": count,
     }
+    about = reference.name if campaign is None else f"{reference.name} of {campaign}"
     wrong = 0
     for module in _PROCESSES:
         if module == _PROCESSES[1] and not request.get("networks"):
@@ -55,19 +74,39 @@ def check_family(name: str, images: str, count: int, tell: Callable[[str], None]
         wrong += found.pop("wrong")
         request |= found
     tell(
-        f"{name}: {counted(wrong, 'fault')}; correct what is wrong before its first campaign"
+        f"{about}: {counted(wrong, 'fault')}; correct what is wrong before its first campaign"
         if wrong
-        else f"{name}: fit for campaigns"
+        else f"{about}: fit for {'campaigns' if campaign is None else 'this campaign'}"
     )
     return not wrong
 
 
-def _reference(name: str) -> FamilyReference:
+def _reference_of(campaign: str, name: str | None) -> FamilyReference:
+    """Return the reference to the family of a campaign.
+
+    Raises:
+        NnlcError: the file can't be read, or has another family than the one that is named.
+    """
+    path = find_campaign(campaign)
+    layers = read_layers(path, find_campaign, CampaignError)
+    try:
+        reference = given_reference(layers)
+    except ValidationError:
+        raise CampaignError(f'{path}, key family: must be a name, or "module:Class"') from None
+    found = ARTICLE_NAME if reference is None else reference.name
+    if name not in (None, found):
+        raise NnlcError(f"{path}: its family is {found}, not {name}: leave one of them out")
+    return reference or _reference(found)
+
+
+def _reference(name: str | None) -> FamilyReference:
     """Return the reference to a family, whose module may be in the working directory.
 
     Raises:
         FamilyError: no family can have this name.
     """
+    if name is None:
+        raise FamilyError("give the name of a family, or a campaign with --campaign FILE")
     if name == ARTICLE_NAME:
         raise FamilyError("the article's family is part of nnlc: there is nothing to check")
     try:

@@ -24,8 +24,7 @@ _MOST = 3
 _FRAMES = 3
 """Lines of a traceback that are shown."""
 _ABOUT = re.compile(
-    r"(family \S+?(, network \S+( \([^)]*\))?)?: )?(network \S+: )?"
-    r"(specify of number .*? for \S+ )?"
+    r"(family \S+?(, network \S+( \([^)]*\))?|, number \S+ of .*? for \S+)?: )?(network \S+: )?"
 )
 """Beginning of messages that name family and network, as verdicts do by themselves."""
 

@@ -74,7 +74,7 @@ def refuse_unsound(
         raised = problem.cause
         if raised is not None and is_out_of_memory(raised):
             raise raised
-        raise FamilyError(problem.text) from (raised and (raised.__cause__ or raised))
+        raise FamilyError(problem.text)
 
 
 class ModuleCheck:
@@ -172,9 +172,8 @@ class ModuleCheck:
         """Make all steps; return the state saved after the first, and digests after the last."""
         module, storage = network.module, storage_of(network.module)
         self._step(network, 0)
-        memory = memory_of(
-            module
-        )  # what the first step made and later ones leave alone is harmless
+        # What the first step made is harmless if later ones leave it alone.
+        memory = memory_of(module)
         saved = _saved(module)
         self._evaluate(network)
         weights = {name: each.clone() for name, each in module.named_parameters()}

@@ -13,13 +13,19 @@ from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.errors import CampaignError, FamilyError
 from nnlc.families.network_family import NetworkFamily
 from nnlc.families.reference import FamilyReference
-from nnlc.families.registry import completed
+from nnlc.families.registry import advising, completed
 from nnlc.networks import FamilySpec, ImageSet, Specification, image_set_of_table
 from nnlc.networks.image_sets import shown_name
 from nnlc.networks.recipe import TrainingSection
 from nnlc.results.campaign_file import read_campaign_file
 from nnlc.results.folder import ResultsFolder
 from nnlc.tables.campaign_files import CampaignFiles
+
+WITH_OTHER_CODE = (
+    "use the new one by naming a campaign file that has it: --campaign FILE of the command, or "
+    "campaign=FILE in Python"
+)
+"""Advice on a table whose family's code has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,8 @@ class Origin:
         Raises:
             FamilyError: its code can't be loaded or has changed, or a setting is wrong.
         """
-        return self.campaign.network_family
+        with advising(WITH_OTHER_CODE):
+            return self.campaign.network_family
 
     @property
     def settings(self) -> TrainingSection:

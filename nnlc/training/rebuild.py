@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnlc.campaign.campaign import Campaign
-from nnlc.errors import NnlcError
+from nnlc.errors import FamilyError, NnlcError
 from nnlc.families.network_family import NetworkFamily
 from nnlc.networks import ImageSet, Specification
 from nnlc.networks.draws import training_seed
@@ -61,6 +61,20 @@ def rebuild(
             safetensors is not installed.
     """
     require_extra("train", "nnlc.rebuild", "torch", "safetensors")
+    try:
+        return _rebuilt(table, images, campaign, weights, plain=plain)
+    except FamilyError as problem:  # its text says all
+        raise problem.with_traceback(None) from None
+
+
+def _rebuilt(
+    table: str | Path | Table,
+    images: ImageSet | None,
+    campaign: Campaign | str | Path | None,
+    weights: str,
+    *,
+    plain: bool,
+) -> "nn.Module":
     import torch
 
     from nnlc.training.kept_weights import load_weights

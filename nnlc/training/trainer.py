@@ -19,7 +19,7 @@ from nnlc.campaign.campaign import Campaign, parse_campaign
 from nnlc.errors import DeviceError, FamilyError, NnlcError
 from nnlc.families.arithmetic import arithmetic_of, fingerprint, older_ways
 from nnlc.families.network_family import NetworkFamily
-from nnlc.families.registry import specification_from_json
+from nnlc.families.registry import naming_folder, specification_from_json
 from nnlc.networks import ImageSet, Specification
 from nnlc.networks.machine import DeviceKind
 from nnlc.networks.recipe import TrainingSection
@@ -98,7 +98,8 @@ class Trainer:
 
     def _configure(self, message: messages.Message) -> None:
         self._campaign = parse_campaign(message["campaign"], Path("the campaign of this job"))
-        self._family = self._campaign.network_family
+        with naming_folder(Path(message.get("results", "RESULTS"))):
+            self._family = self._campaign.network_family
         if self._family.reference is not None:
             make_deterministic()  # the family's code may have changed torch's settings
         self._root, self._checkpoints = Path(message["images"]), Path(message["checkpoints"])
@@ -219,7 +220,8 @@ class Trainer:
             raise
         except Exception as problem:
             # After a device error or a failed capture, this process may not compute rightly.
-            self.end(failure_message(index, problem))
+            own = self._family.space if self._family.reference is not None else None
+            self.end(failure_message(index, problem, own))
         free_memory(self._device)  # before the agent starts another trainer on this device
         self._send({"kind": "finished", "index": index, **facts, **made})
 

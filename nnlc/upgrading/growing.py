@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nnlc.campaign.campaign import Campaign
 from nnlc.errors import ResultsError
-from nnlc.families.registry import check_same_code
+from nnlc.families.registry import OtherCodeError, check_same_code, naming_folder
 from nnlc.results.accepted_code import has_other_code, note_acceptance
 from nnlc.results.campaign_file import (
     FORMAT,
@@ -59,8 +59,14 @@ def grow(
             f"{results.path}: can't grow to this campaign: {in_words(other)}{why}; only epochs, "
             f"{', '.join(asked.group_words)} and datasets can grow, and only [run] may change"
         )
-    if not accept_code:
-        check_same_code(recorded.family, asked.family)
+    refusal = ""
+    try:
+        with naming_folder(results.path):
+            check_same_code(recorded.family, asked.family)
+    except OtherCodeError as problem:
+        if not (accept_code or dry_run):
+            raise
+        refusal = "" if accept_code else str(problem)
     other_code = has_other_code(asked, recorded)
     grows, runs = asked.generation != recorded.generation, dict(recorded.run)
     if not grows and asked.run == recorded.run and not other_code:
@@ -81,7 +87,7 @@ def grow(
     now = Standard(results, recorded, FORMATS[written.format])
     queued = judge_queue(now, Standard(results, grown, FORMATS[FORMAT]))
     yield from queued.lines() if queued.verdicts else ()
-    obstacle = why_not_now(results, written, queued, "grow")
+    obstacle = refusal or why_not_now(results, written, queued, "grow")
     if dry_run:
         yield f"not now: {obstacle}" if obstacle else "nothing was changed (--dry-run)"
         return
@@ -89,7 +95,7 @@ def grow(
         raise ResultsError(f"{results.path}: {obstacle}. Nothing was changed")
     results.rewrite(grown)
     if other_code:
-        yield note_acceptance(results, grown, recorded)
+        yield from note_acceptance(results, grown, recorded)
     yield "campaign.toml has this campaign now; its jobs go on with"
     yield f"python -m nnlc.worker {shlex.quote(source)} --results {path}"
 

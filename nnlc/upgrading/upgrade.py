@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nnlc import __version__
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
-from nnlc.errors import NnlcError, ResultsError
+from nnlc.errors import FamilyError, NnlcError, ResultsError
 from nnlc.families.arithmetic import (
     CHANGES,
     arithmetic_settings,
@@ -15,8 +15,8 @@ from nnlc.families.arithmetic import (
     version,
     with_new_choices,
 )
-from nnlc.families.registry import completed
-from nnlc.results.accepted_code import has_other_code, note_acceptance
+from nnlc.families.registry import OtherCodeError, check_same_code, completed, naming_folder
+from nnlc.results.accepted_code import failed_words, note_acceptance
 from nnlc.results.campaign_file import FORMAT, FORMATS, Written
 from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.results.history import History, read_history
@@ -24,6 +24,7 @@ from nnlc.results.inventory import Inventory, inventory, not_whole_lines
 from nnlc.results.journal import read_events
 from nnlc.results.mixture import mixture_of
 from nnlc.results.open_jobs import running_jobs
+from nnlc.results.readable_networks import readable_networks
 from nnlc.system.files import ignored_lines
 from nnlc.upgrading.outlook import Foreign, Outlook, in_hours
 from nnlc.upgrading.queued import QueuedScripts, Standard, judge_queue
@@ -62,10 +63,11 @@ def upgrade(
     campaign = written.campaign
     if new_arithmetic:
         campaign = campaign.model_copy(update={"training": with_new_choices(campaign.training)})
-    if accept_code and campaign.family is not None:
-        campaign = campaign.model_copy(update={"family": completed(campaign.family)})
-    other_code = has_other_code(campaign, written.campaign)
-    networks = list(campaign.networks())
+    campaign, refusal = _with_code(results, campaign, accept_code=accept_code, dry_run=dry_run)
+    other_code = campaign.family != written.campaign.family
+    networks, warning = (
+        readable_networks(results, campaign) if dry_run else (list(campaign.networks()), None)
+    )
     tables = inventory(results, campaign, networks, history.finishes)
     done = tables.with_tables
     left = [n for n in networks if n.spec.id not in done]
@@ -73,9 +75,14 @@ def upgrade(
         f"{results.path}: campaign.toml is of nnlc {written.nnlc}; this is nnlc {__version__}, "
         f"arithmetic {version()}"
     )
+    if warning:
+        yield f"warning: {warning}"
     yield from _table_lines(campaign, networks, tables, history, results.path)
     device = _last_device(results)
-    yield from _checkpoint_lines(results, campaign, left, device)
+    if warning:
+        yield "checkpoints: can't be looked at without the family's code"
+    else:
+        yield from _checkpoint_lines(results, campaign, left, device)
     yield from _setting_lines(campaign, left, device or "cpu")
     todo = list(_to_rewrite(written, campaign))
     now = Standard(results, written.campaign, FORMATS[written.format])
@@ -90,7 +97,9 @@ def upgrade(
         f"to rewrite: {results.campaign_file}: {', '.join(todo)}; nnlc before {then.oldest} can't "
         "use the folder afterwards"
     )
-    obstacle = why_not_now(results, written, queued, "upgrade")
+    if dry_run and other_code and history.failures:
+        yield f"  {failed_words(len(history.failures))}"
+    obstacle = refusal or why_not_now(results, written, queued, "upgrade")
     if tables.not_whole and not obstacle:
         obstacle = (
             "not every table is whole (above): if campaign.toml was edited, put the old file back, "
@@ -104,7 +113,33 @@ def upgrade(
         results.rewrite(campaign)
         yield "rewritten"
         if other_code:
-            yield note_acceptance(results, campaign, written.campaign)
+            yield from note_acceptance(results, campaign, written.campaign)
+
+
+def _with_code(
+    results: ResultsFolder, campaign: Campaign, *, accept_code: bool, dry_run: bool
+) -> tuple[Campaign, str]:
+    """Return a campaign with the code that its family has now, and why it can't be gone on with.
+
+    Raises:
+        FamilyError: that code can't be gone on with, and this is no dry run.
+    """
+    if campaign.family is None:
+        return campaign, ""
+    try:
+        now = completed(campaign.family)
+        with naming_folder(results.path):
+            check_same_code(campaign.family, now)
+    except OtherCodeError as problem:
+        if not (accept_code or dry_run):
+            raise
+        refusal = "" if accept_code else str(problem)
+        return campaign.model_copy(update={"family": now}), refusal
+    except FamilyError as problem:
+        if accept_code or not dry_run:
+            raise
+        return campaign, str(problem)
+    return campaign, ""
 
 
 def _table_lines(
@@ -211,7 +246,7 @@ def _to_rewrite(written: Written, campaign: Campaign) -> Iterator[str]:
         before, now = (getattr(c.training, name) for c in (written.campaign, campaign))
         if before != now:
             yield f'training.{name} = "{before}" becomes "{now}"'
-    if has_other_code(campaign, written.campaign):
+    if campaign.family != written.campaign.family:
         yield "the code of the family becomes the present one"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import CampaignError, SpecError, TableError
+from nnlc.families.registry import advising
 from nnlc.networks import FamilySpec, Specification
 from nnlc.networks.optimizers import optimizer_of
 from nnlc.results.campaign_file import read_campaign_file
@@ -18,7 +19,7 @@ from nnlc.tables.campaign_files import CampaignFiles
 from nnlc.tables.folder_names import JOURNAL
 from nnlc.tables.record import Record, parse_record, read_bytes
 from nnlc.tables.table_folders import Skipped, find_tables
-from nnlc.training.origin import Origin, origin_of
+from nnlc.training.origin import WITH_OTHER_CODE, Origin, origin_of
 
 _NEEDS_CAMPAIGN = (
     "networks of family {} are trained again only with their campaign.toml, which has the settings "
@@ -173,7 +174,9 @@ class _Reader:
     def _networks_of(self, campaign: Campaign) -> dict[str, CampaignNetwork]:
         # Campaigns stay in memory, so an id is never used again.
         if id(campaign) not in self._networks:
-            self._networks[id(campaign)] = {one.spec.id: one for one in campaign.networks()}
+            with advising(WITH_OTHER_CODE):
+                networks = list(campaign.networks())
+            self._networks[id(campaign)] = {one.spec.id: one for one in networks}
         return self._networks[id(campaign)]
 
     def _finishes_of(self, path: Path) -> dict[str, Finish]:

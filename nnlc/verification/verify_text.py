@@ -13,9 +13,19 @@ _FEW_STEPS = 1_000_000
 _LONGEST = 100
 
 
-def verdict_lines(verdict: Verdict) -> Iterator[str]:
-    """Yield a line with the verdict, and indented lines with the differences."""
-    yield f"{verdict.path}: {_headline(verdict)}"
+def verdict_lines(verdict: Verdict, said: set[str] | None = None) -> Iterator[str]:
+    """Yield a line with the verdict, and indented lines with the differences.
+
+    Args:
+        verdict: the verdict.
+        said: problems of verdicts before it, which are not repeated; its own is added.
+    """
+    said = set() if said is None else said
+    is_known = verdict.problem in said
+    if verdict.problem:
+        said.add(verdict.problem)
+    headline = "not verified, for the same reason" if is_known else _headline(verdict)
+    yield f"{verdict.path}: {headline}"
     yield from (f"  {line}" for line in _details(verdict))
 
 

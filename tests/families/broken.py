@@ -148,3 +148,19 @@ class Several(Whole):
 
     def layers(self, spec, images):
         return ["no layer"] if spec.number == 4 else None
+
+
+@dataclass(frozen=True)
+class Lengthy(Whole):
+    """Networks whose check finds faults without end, in a column that there is not."""
+
+    length: int = 0
+
+    def specify(self, draws, images, group, number):
+        if number > self.length:
+            raise ValueError(f"there are {self.length}")
+        return super().specify(draws, images, group, number)
+
+    def check(self, spec, images):
+        while self.length:
+            yield Wrong("wide", f"{spec.width}", "odd")

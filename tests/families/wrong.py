@@ -17,9 +17,6 @@ class Right(Family):
     columns: ClassVar[dict[str, str]] = {"width": "integer", "number": "integer", "colour": "text"}
     groups: ClassVar[tuple[int, int]] = (1, 2)
 
-    wrong: int = -1
-    """The number of the network that is wrong, where only one is."""
-
     def specify(self, draws, images, group, number):
         return {
             "width": draws.integer(4, 8, "width"),
@@ -127,53 +124,27 @@ class Noisy(Right):
 
 
 @dataclass(frozen=True)
-class RarelyFails(Right):
-    """Can't build some networks."""
-
-    def body(self, spec):
-        if spec.number == self.wrong:
-            raise ValueError(f"no body for number {spec.number}")
-        return super().body(spec)
-
-
-@dataclass(frozen=True)
-class RarelyHuge(Right):
-    """Builds networks that no memory can hold."""
+class Rarely(Noisy):
+    """Gives three networks a body that can't be built, that no memory holds, and that draws."""
 
     def body(self, spec):
         from torch import nn
 
-        return nn.Linear(1 << 22, 1 << 24) if spec.number == self.wrong else nn.Identity()
+        if spec.number == 11:
+            raise ValueError("no body for number 11")
+        if spec.number == 20:
+            return nn.Linear(1 << 22, 1 << 24)
+        return super().body(spec) if spec.number == 22 else nn.Identity()
 
 
 @dataclass(frozen=True)
-class RarelyNoisy(Noisy):
-    """Draws noise in the steps of some networks."""
-
-    def body(self, spec):
-        return super().body(spec) if spec.number == self.wrong else Right.body(self, spec)
-
-
-@dataclass(frozen=True)
-class RarelyWide(Right):
-    """Returns scores of another shape for some networks."""
+class Wide(Right):
+    """Returns scores of another shape."""
 
     def build(self, spec, images):
         from torch import nn
 
-        network = super().build(spec, images)
-        return nn.Sequential(network, nn.Linear(10, 11)) if self._is_wrong(spec) else network
-
-    def _is_wrong(self, spec):
-        return spec.number == self.wrong
-
-
-@dataclass(frozen=True)
-class Wide(RarelyWide):
-    """Returns scores of another shape."""
-
-    def _is_wrong(self, spec):
-        return True
+        return nn.Sequential(super().build(spec, images), nn.Linear(10, 11))
 
 
 @dataclass(frozen=True)

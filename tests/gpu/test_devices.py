@@ -60,9 +60,8 @@ def test_a_gpu_that_cannot_be_used_is_no_matter_to_a_job_on_processors(tmp_path)
         assert calls <= {"cudaGetDeviceCount", "cudaGetLastError"}
 
 
-@pytest.mark.parametrize("device", ["auto", "cuda"])
-def test_a_gpu_that_cannot_be_used_is_told_and_never_replaced_by_a_processor(tmp_path, device):
-    said = refusal(tmp_path, "--device", device, **stub_driver.environment(fail="init"))
+def test_a_gpu_that_cannot_be_used_is_told_and_never_replaced_by_a_processor(tmp_path):
+    said = refusal(tmp_path, "--device", "auto", **stub_driver.environment(fail="init"))
     assert "rank 0 on" in said
     assert "can't use its GPU: CUDA driver version is insufficient" in said
     assert "have the driver updated" in said
@@ -163,21 +162,21 @@ else:
 """
 
 
-def test_eight_trainers_share_a_gpu_in_exclusive_mode_under_mps(tmp_path):
+def test_trainers_share_a_gpu_in_exclusive_mode_under_mps(tmp_path):
     program = tmp_path / "bin" / mps.PROGRAM
     program.parent.mkdir()
     program.write_text(STAND_IN)
     program.chmod(0o755)
     path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
     stub = stub_driver.environment(exclusive=True, memory_gigabytes=80)
-    words = (*CUDA, "--mps", "--trainers", 8)
-    done, _ = job(tmp_path, *words, text=EIGHT, **stub, PATH=path, SEEN=str(tmp_path / "seen"))
+    words = (*CUDA, "--mps", "--trainers", 2)
+    done, _ = job(tmp_path, *words, text=TWO_ALIKE, **stub, PATH=path, SEEN=str(tmp_path / "seen"))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {event["trainer"] for event in events(tmp_path / "r", "start")} == set(range(8))
+    assert {event["trainer"] for event in events(tmp_path / "r", "start")} == {0, 1}
     assert len(events(tmp_path / "r", "check")) == 1
-    assert len(events(tmp_path / "r", "finish")) == 8
+    assert len(events(tmp_path / "r", "finish")) == 2
     assert all(event["device"]["mps"] for event in events(tmp_path / "r", "finish"))
     assert (tmp_path / "seen").exists()
 
 
-EIGHT = ONE.replace("networks_per_depth = 1", "networks_per_depth = 8")
+TWO_ALIKE = ONE.replace("networks_per_depth = 1", "networks_per_depth = 2")
