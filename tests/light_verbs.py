@@ -35,6 +35,7 @@ VERBS = {
     "check-family residual": "train",
     "status half": "",
     "retry half": "",
+    "notify half --command true": "",
     "grow half half.toml --dry-run": "",
     "upgrade every": "",
     "upgrade half --new-arithmetic": "train",

@@ -26,6 +26,11 @@ SLOW_TESTS = {
         "test_other_code_than_the_campaigns_trains_nothing_again",
         "test_kept_weights_give_the_tables_last_accuracy",
     },
+    "test_notify.py": {
+        "test_a_campaign_s_end_is_told_once_by_the_job_that_ends_it",
+        "test_a_job_that_fails_for_good_is_told_with_its_reason",
+        "test_a_script_tells_of_a_failure_that_rank_0_could_not_tell_of",
+    },
     "test_container.py": {
         "test_ranks_in_a_container_save_and_go_on_to_the_bytes_of_those_outside",
     },

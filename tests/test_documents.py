@@ -54,6 +54,7 @@ SMALLEST = {
         " --python {python}"
     ),
     "nnlc status results/paper --watch": "nnlc status results/smoke",
+    "nnlc status RESULTS --watch": "nnlc status results/smoke",
     "nnlc compare results/curves --methods last1,pow4,mmf4,ensemble,gp,penguin,menndl"
     " --cutoffs 4,10 -o compare.csv": (
         "nnlc compare results/curves --methods last1,pow4,menndl --cutoffs 4,10 -o compare.csv"
@@ -93,6 +94,8 @@ SMALLEST = {
     "nnlc upgrade RESULTS [--dry-run] [--accept-code]": "nnlc upgrade results/curves --dry-run",
     "nnlc upgrade": "nnlc upgrade results/curves --dry-run",
     "nnlc upgrade RESULTS --new-arithmetic": "nnlc upgrade results/curves --new-arithmetic",
+    "nnlc notify RESULTS [--command COMMAND]": "nnlc notify results/smoke --command true",
+    "nnlc notify RESULTS": "nnlc notify results/smoke --command true",
     "nnlc retry RESULTS [ID …]": "nnlc retry results/smoke {id}",
     "nnlc metrics FOLDER… [-o FILE]": "nnlc metrics published results/smoke -o m.csv",
     "nnlc importance FOLDER… [-o FILE]": "nnlc importance results/curves -o i.csv",

@@ -126,8 +126,10 @@ def test_directives_end_at_the_first_command_and_the_command_line_wins(options):
     text = "#!/bin/sh\n\n# a comment\n  #PBS -N first\n##PBS -N no\n:\nset -e\n#PBS -q none\n"
     job = options.check([], text, "job.sh", options.SITES["pbs"])
     assert (job.name, job.queue, job.rerunnable, job.indices) == ("first", "workq", True, [])
-    given = [("N", "second"), ("l", "walltime=90:00"), ("J", "2-7:2%2")]
+    given = [("N", "second"), ("l", "walltime=90:00"), ("J", "2-7:2%2"), ("W", "depend=after:2")]
+    text = f"#PBS -W depend=afterany:1\n{text}"
     job = options.check(given, text, "job.sh", options.SITES["pbs"])
+    assert job.depend == [("after", ["2"])]
     assert (job.name, job.indices, job.at_once) == ("second", [2, 4, 6], 2)
     assert options.seconds(job.resources["walltime"]) == 90 * 60
 
@@ -219,6 +221,7 @@ def test_an_array_has_ids_in_brackets_and_each_subjob_its_own(pbs):
     pbs.run("qdel", "101[2]")
     deleted = pbs.wait("101[2].pbs-01")
     assert (deleted["job_state"], deleted["Exit_status"]) == ("X", 256 + 15)
+    assert "invalid for finished array subjob" in pbs.run("qdel", "101[2]", status=55)
     go.touch()
     assert pbs.wait(job, "F")["Exit_status"] == 1
     assert [pbs.jobs()[f"101[{i}].pbs-01"]["Exit_status"] for i in range(2)] == [0, 1]

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from nnlc.campaign.dataset_section import Count, Section
+from nnlc.system.one_line import check_line
 
 Minutes = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
@@ -25,3 +26,6 @@ class RunSection(Section):
     """Weights to keep of each network. "final": those after the last half epoch, and all that is
     needed to train further after `nnlc grow`. "best": those of the first half epoch with the best
     validation accuracy."""
+    notify: Annotated[str, AfterValidator(check_line)] | None = None
+    """Shell command that is told when the campaign ends, fails, stalls or loses a node, by JSON on
+    its standard input; by default the site file's."""

@@ -19,8 +19,9 @@ from nnlc.results.paths import results_path
 from nnlc.schedulers.container import Container
 from nnlc.schedulers.scheduler import LEAST_SECONDS
 from nnlc.schedulers.site import Site
-from nnlc.schedulers.site_values import MOST, check_line, check_word
+from nnlc.schedulers.site_values import MOST, check_word
 from nnlc.system.environment import DETERMINISM
+from nnlc.system.one_line import check_line
 from nnlc.system.shipped import shipped_folder, shipped_names
 from nnlc.wording import counted, reason_of
 
@@ -118,6 +119,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "python": request.python,
         "container": None if site.container is None else Container.read(site.container),
         "folders": folders_of(seen, campaign),
+        "notify": campaign.run.notify or site.notify,
         "script": request.script,
         "reads_input": site.submit.endswith("<"),
         "notice_signal": site.notice.signal,

@@ -50,6 +50,7 @@ class Record(BaseModel):
     cluster: str = Field(default_factory=asked_clusters)
     """Cluster of the job; empty for this machine's own. Old records lack it: their jobs are on the
     cluster that the user's environment names."""
+    notify: str | None = None  # the site's command, for `nnlc status --watch`
 
     @property
     def job(self) -> str:
@@ -127,6 +128,7 @@ def _submit_all(
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             id=None,
             cluster="",
+            notify=site.notify,
         )
         _write(results, record)
         try:

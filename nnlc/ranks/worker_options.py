@@ -102,6 +102,13 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         help="number of this element, from 0; default from Slurm, LSF or PBS",
     )
     parser.add_argument(
+        "--notify",
+        metavar="COMMAND",
+        help="shell command that is told when the campaign ends or fails, unless the campaign has "
+        "its own, run.notify; job scripts set it, and the next",
+    )
+    parser.add_argument("--notify-as", metavar="WORD", help="name of this job in its script")
+    parser.add_argument(
         "--accept-code",
         action="store_true",
         help="go on although the code of the campaign's family has changed; networks under way "

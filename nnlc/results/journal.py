@@ -68,11 +68,9 @@ class Journal:
         """Path of the file; final once its first line is written, as the name may be taken."""
         self._is_ours = False
         self._waiting: deque[bytes] = deque()
-        self._lines = 0
-        self._torn = False
+        self._lines, self._torn = 0, False
         self._problem = ""
-        self._last_try = float("-inf")
-        self._last_progress = float("-inf")
+        self._last_try = self._last_progress = float("-inf")
 
     def write(self, event: str, **facts: Any) -> None:
         """Append one event as one line, after the lines that wait.
@@ -80,10 +78,7 @@ class Journal:
         A line has its number in the file as `n`, by which a reader detects a repeated line.
         """
         self._lines += 1
-        if self._lines == 1:
-            facts = {"format": FORMAT, "nnlc": __version__, **facts}
-        line = json.dumps({"time": _now(), "n": self._lines, "event": event, **facts}, default=str)
-        self._waiting.append(line.encode() + b"\n")
+        self._waiting.append(event_line(event, self._lines, facts))
         self._write_waiting()
 
     @property
@@ -173,6 +168,14 @@ class Journal:
             else:
                 self.path, self._is_ours = path, True
                 return handle
+
+
+def event_line(event: str, number: int, facts: dict[str, Any]) -> bytes:
+    """Return the line of an event, given its number in its file."""
+    if number == 1:
+        facts = {"format": FORMAT, "nnlc": __version__, **facts}
+    line = {"time": _now(), "n": number, "event": event, **facts}
+    return json.dumps(line, default=str).encode() + b"\n"
 
 
 class NoJournal(Journal):

@@ -181,7 +181,7 @@ MPIRUN = OptionTable(
 """Options of mpirun that several MPIs have."""
 
 WORKER = OptionTable(
-    "results images device gpu trainers order time-left elements element",
+    "results images device gpu trainers order time-left elements element notify notify-as",
     "mps accept-code preflight help",
     "h:help",
     [
@@ -191,6 +191,7 @@ WORKER = OptionTable(
         ("order", "longest|shortest", "longest or shortest"),
         ("time-left", r"(?=.*[1-9])\d{1,9}(\.\d{1,9})?", "minutes, such as 120"),
         ("results images", ".+", "a folder"),
+        ("notify", ".+", "a command"),
         ("gpu", r"\{.*\}", "table [gpu] of a site file as JSON"),
     ],
     shortens=True,

@@ -33,10 +33,10 @@ from nnlc.schedulers.site_values import (
     Positive,
     Program,
     Word,
-    check_line,
     check_word,
 )
 from nnlc.system.files import folder_of_user
+from nnlc.system.one_line import check_line
 from nnlc.system.shipped import shipped_names
 from nnlc.system.toml_file import Layers, find_file, read_layers, validate
 
@@ -126,6 +126,9 @@ class Site(BaseModel):
     a container, the Python in its image, by default python3, which is checked."""
     setup: tuple[Line, ...] = ()
     """Shell lines to copy before the launcher unchanged, such as `module load python`."""
+    notify: Line | None = None
+    """Shell command that is told when a campaign ends, fails, stalls or loses a node, by JSON on
+    its standard input; a campaign's own run.notify replaces it. Ranks run it, on their nodes."""
     launcher_options: tuple[Line, ...] = ()
     """More arguments for srun, jsrun or mpirun, one per element."""
 

@@ -1,7 +1,6 @@
 """Values and tables of a site file: words, lines, counts; `[gpu]`, `[[bins]]`, `[notice]`."""
 
 import re
-import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -14,10 +13,9 @@ from pydantic import (
 )
 
 from nnlc.errors import SiteError
+from nnlc.system.one_line import check_line
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-# Control characters, lone surrogates, which no file can contain, and Unicode's line ends.
-_NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 def check_word(text: str) -> str:
@@ -31,20 +29,6 @@ def check_word(text: str) -> str:
             "a directive takes letters, digits, dots, dashes, plus signs and underscores, "
             f"the first a letter or digit; found {text!r}"
         )
-    return text
-
-
-def check_line(text: str) -> str:
-    """Return the text itself, if it can be one line of a script.
-
-    Raises:
-        ValueError: the text is empty, or has a newline, a control character or a lone surrogate.
-    """
-    if not text:
-        raise ValueError("must not be empty")
-    bad = next((c for c in text if unicodedata.category(c) in _NOT_IN_A_LINE), None)
-    if bad is not None:
-        raise ValueError(f"must be one line without control characters; found {bad!r} in {text!r}")
     return text
 
 

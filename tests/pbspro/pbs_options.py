@@ -19,7 +19,7 @@ OPTIONS = "a:A:c:C:e:fhIj:J:k:l:m:M:N:o:p:P:q:r:R:S:u:v:VW:Xz"  # src/cmds/qsub.
 BADHOST, BADATVAL, BADSTATE, UNKQUE, UNKRESC = 15008, 15014, 15016, 15018, 15035
 UNKJOBID, UNKSIG, EXCQRESC, ROUTEREJ, MAXQUED = 15001, 15013, 15036, 15039, 15046
 MAX_ARRAY, INVALSELECT, INVALJOBRESC, PLACENOSELECT = 15107, 15108, 15109, 15111
-HOOK, HISTJOBID = 15136, 15139
+HOOK, HISTJOBID, NOHISTSUBJOB = 15136, 15139, 15159
 
 # src/lib/Libifl: the forms of options that are looked at when the job is sent. -N: ck_job_name.c.
 FORMS = {
@@ -152,7 +152,8 @@ def check(given: list[tuple[str, str]], text: str, name: str, site: Site) -> Job
         if value is not None and not re.fullmatch(form, value):
             raise RefusalError(f"qsub: illegal -{letter} value", 2)
     indices, at_once = array(options["J"]) if "J" in options else ([], None)
-    depend = [d for o, v in [*inside, *given] if o == "W" for d in dependencies(v)]
+    said = [v for o, v in [*inside, *given] if o == "W" and v.startswith("depend=")]
+    depend = dependencies(said[-1]) if said else []
     resources = resource_list([v for o, v in inside if o == "l"], [v for o, v in given if o == "l"])
     chunks = select(resources, site)
     hook(options, resources, site)
@@ -194,9 +195,7 @@ def array(value: str) -> tuple[list[int], int | None]:
 
 def dependencies(attributes: str) -> list[tuple[str, list[str]]]:
     """Return the dependencies of -W depend=TYPE:ID[:ID...][,TYPE:...]: src/…/parse_depend.c."""
-    key, _, text = attributes.partition("=")
-    if key != "depend":
-        return []
+    text = attributes.partition("=")[2]
     found = []
     for part in text.strip("'\"").split(","):
         kind, *ids = part.strip().split(":")

@@ -7,20 +7,18 @@ $STANDIN_PBS/jobs/101/       job.json, script, job.element (array: 4.element), n
                              the requests that qdel and qsig make of the job's daemon
 """
 
-import fcntl
 import json
 import os
-import secrets
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pbs_options import JOB_ID, SERVER, Job
 from pbs_site import load_site
 
-FIRST_ID = 101
+sys.path.append(str(Path(__file__).resolve().parent.parent / "standins"))
+from standin_folder import StandinFolder
+
 ENDED = ("F", "X")
 
 
@@ -44,47 +42,27 @@ class Element:
         return f"{number}{'' if self.index is None else f'[{self.index}]'}.{SERVER}"
 
 
-class Server:
+class Server(StandinFolder):
     """All jobs, the finished ones too."""
 
     def __init__(self) -> None:
-        self.folder = Path(os.environ["STANDIN_PBS"]).absolute()
-        self.jobs = self.folder / "jobs"
-        self.jobs.mkdir(parents=True, exist_ok=True)
+        super().__init__(os.environ["STANDIN_PBS"])
         self.site = load_site(self.folder)
-        self.closed = self.folder / "closed"
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        with (self.folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
     def add(self, job: Job) -> int:
         """Give a job its number and its place; the caller holds the lock."""
-        counter = self.folder / "next"
-        number = int(counter.read_text()) if counter.exists() else FIRST_ID
-        counter.write_text(str(number + 1))
-        new = self.folder / f"new-{number}"  # nobody ever sees half a job
-        new.mkdir()
-        (new / "script").write_text(job.script)
-        (new / "job.json").write_text(json.dumps(asdict(job)))
-        # A job waits for its dependencies in state H: pbs_job_attributes(7B), Hold_Types "s".
-        for index in job.indices or [None]:
-            element = Element(index, "H" if job.depend else "Q")
-            (new / self._name(element)).write_text(json.dumps(asdict(element)))
-        new.rename(self.place(number))
+        with self.new_job() as (number, place):
+            (place / "script").write_text(job.script)
+            (place / "job.json").write_text(json.dumps(asdict(job)))
+            # A job waits for its dependencies in state H: pbs_job_attributes(7B), Hold_Types "s".
+            for index in job.indices or [None]:
+                element = Element(index, "H" if job.depend else "Q")
+                (place / self._name(element)).write_text(json.dumps(asdict(element)))
         return number
 
     @staticmethod
     def _name(element: Element) -> str:
         return f"{'job' if element.index is None else element.index}.element"
-
-    def place(self, number: int) -> Path:
-        return self.jobs / str(number)
-
-    def numbers(self) -> list[int]:
-        return sorted(int(path.name) for path in self.jobs.iterdir())
 
     def job(self, number: int) -> Job | None:
         path = self.place(number) / "job.json"
@@ -95,12 +73,8 @@ class Server:
         found = [Element(**json.loads(path.read_text())) for path in paths]
         return sorted(found, key=lambda element: element.index or 0)
 
-    def write(self, number: int, element: Element) -> None:
-        """Nobody ever reads half of it."""
-        path = self.place(number) / self._name(element)
-        new = path.with_suffix(f".{secrets.token_hex(4)}")
-        new.write_text(json.dumps(asdict(element)))
-        new.rename(path)
+    def update(self, number: int, element: Element) -> None:
+        self.write(self.place(number) / self._name(element), element)
 
     def state(self, number: int) -> str:
         """Return the state of a whole job: an array is B once a subjob has begun (RG 359)."""
@@ -140,22 +114,6 @@ class Server:
     def down(self) -> set[str]:
         return {path.name for path in (self.folder / "down").glob("*")}
 
-    def request(self, number: int, index: int | None, what: str) -> None:
-        """Ask a job's daemon for a signal, or for "delete"."""
-        path = self.place(number) / f"request-{secrets.token_hex(4)}.new"
-        path.write_text(json.dumps([index, what]))
-        path.rename(path.with_suffix(".ready"))
-
-    def requests(self, number: int) -> list[tuple[int | None, str]]:
-        """Return what was asked for since the last look."""
-        found = []
-        for path in sorted(self.place(number).glob("request-*.ready")):
-            found.append(tuple(json.loads(path.read_text())))
-            path.unlink()
-        return found
-
-    def clock(self) -> float:
-        """Return the server's seconds: each lasts $STANDIN_PBS_SECOND, and passed adds some."""
-        passed = self.folder / "passed"
-        added = float(passed.read_text()) if passed.exists() else 0.0
-        return time.monotonic() / float(os.environ.get("STANDIN_PBS_SECOND", "1")) + added
+    def seconds(self) -> float:
+        """Return the server's seconds: each lasts $STANDIN_PBS_SECOND, `pass_time` adds some."""
+        return self.clock(os.environ.get("STANDIN_PBS_SECOND", "1"))
