@@ -55,7 +55,8 @@ trap 'ended "$?" "$BASH_COMMAND"' EXIT
 
 # PBS starts jobs in the home directory.
 cd "${PBS_O_WORKDIR:-.}" || end_job 1 "its folder, $PBS_O_WORKDIR, can't be entered on this node"
-unset PBS_DPREFIX # an option of qsub, which would apply to the next job
+# Remove options of qsub and of HPE's mpiexec from the environment.
+unset PBS_DPREFIX "${!PALS_@}"
 job=${PBS_JOBID:-}
 
 # Tables have the same bytes only if these are set before Python starts.
