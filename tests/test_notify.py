@@ -146,6 +146,7 @@ EVERY = [
     ("job", {"process": {"host": "n1"}, "ranks": []}),
     ("start", {"id": "a"}),
     ("retire", {"rank": 3, "reason": "its GPU is gone", "ids": [], "host": "n7"}),
+    ("node", {"host": "n9", "reason": "rank 1 no longer answered"}),
     ("lost", {"ids": ["an earlier job"]}),
     ("end", {"status": "ERROR", "reason": f"error: {HOSTILE}"}),
 ]
@@ -154,13 +155,14 @@ EVERY = [
 def test_the_journal_s_events_are_told_beside_the_job_and_not_again_by_the_next(folder, tmp_path):
     command, kept = keeper(tmp_path)
     journalled(folder, command, *EVERY).finish(ExitStatus.ERROR)
-    assert [event["event"] for event in told(kept)] == ["node", "lost", "failed"]
-    assert [event.get("node") for event in told(kept)] == ["n7", None, None]
+    assert [event["event"] for event in told(kept)] == ["node", "node", "lost", "failed"]
+    assert [event.get("node") for event in told(kept)] == ["n7", "n9", None, None]
     assert "rank 3 gets no more networks, in the job of " in told(kept)[0]["text"]
-    assert HOSTILE.split()[0] in told(kept)[2]["text"]
+    assert "node n9 took its job down, in the job of " in told(kept)[1]["text"]
+    assert HOSTILE.split()[0] in told(kept)[3]["text"]
     Notifier(notices(folder, command)).finish(ExitStatus.UNFINISHED)
     notices(folder, command).tell("failed", failed_key("n1-12-34"), "as its script knows it")
-    assert len(told(kept)) == 3
+    assert len(told(kept)) == 4
 
 
 def test_what_a_crash_left_untold_is_told_by_the_next_start_once(folder, tmp_path, monkeypatch):
@@ -171,7 +173,7 @@ def test_what_a_crash_left_untold_is_told_by_the_next_start_once(folder, tmp_pat
     assert not kept.exists()
     for _ in range(2):
         Notifier(notices(folder, command)).finish(ExitStatus.UNFINISHED)
-        assert [event["event"] for event in told(kept)] == ["node", "lost", "failed"]
+        assert [event["event"] for event in told(kept)] == ["node", "node", "lost", "failed"]
 
 
 def test_ends_without_an_error_and_events_of_before_are_no_news(folder, tmp_path):
@@ -196,7 +198,7 @@ def test_a_command_that_hangs_holds_up_the_end_for_its_time_only_and_the_rest_is
     monkeypatch.undo()
     command, kept = keeper(tmp_path)
     Notifier(notices(folder, command)).finish(ExitStatus.UNFINISHED)
-    assert 1 <= len(told(kept)) < 3
+    assert 1 <= len(told(kept)) < 4
 
 
 def test_an_error_while_telling_ends_nothing(folder, capsys, monkeypatch):
