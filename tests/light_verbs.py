@@ -34,6 +34,7 @@ VERBS = {
     "describe own.npz": "",
     "check-family residual": "train",
     "status half": "",
+    "spent half": "",
     "retry half": "",
     "notify half --command true": "",
     "grow half half.toml --dry-run": "",

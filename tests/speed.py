@@ -6,7 +6,7 @@ each of which takes a second of a processor or more.
 
 SPREAD = (
     *("test_survival.py", "test_worker.py", "test_worker_faults.py", "test_worker_refusals.py"),
-    *("test_lsf.py", "test_stop_ends.py", "test_benchmarks.py"),
+    *("test_lsf.py", "test_pbs.py", "test_stop_ends.py", "test_benchmarks.py"),
     *("test_preflight.py", "test_mps.py", "test_agent.py", "test_openmpi.py", "test_devices.py"),
     "test_first_gpu.py",
 )
@@ -49,7 +49,10 @@ SLOW_TESTS = {
         "test_what_is_no_file_holds_up_nobody",
         "test_a_journal_of_anything_is_read_by_all_and_a_job_begins",
     },
-    "test_extending.py": {"test_a_new_kind_of_layer_and_optimizer_live_their_whole_life"},
+    "test_extending.py": {
+        "test_a_new_kind_of_layer_and_optimizer_live_their_whole_life",
+        "test_a_scheduler_of_ones_own_that_was_called_pbs_before_nnlc_had_one_still_works",
+    },
     "test_changed_code.py": {
         "test_verify_says_once_why_and_its_advice_leads_to_the_code_now",
         "test_rebuild_raises_one_exception_that_says_all",

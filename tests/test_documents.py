@@ -92,6 +92,7 @@ SMALLEST = {
     ),
     "nnlc cancel RESULTS": "nnlc cancel results/smoke",
     "nnlc status RESULTS [--watch]": "nnlc status results/curves",
+    "nnlc spent RESULTS": "nnlc spent results/smoke",
     "nnlc upgrade RESULTS [--dry-run] [--accept-code]": "nnlc upgrade results/curves --dry-run",
     "nnlc upgrade": "nnlc upgrade results/curves --dry-run",
     "nnlc upgrade RESULTS --new-arithmetic": "nnlc upgrade results/curves --new-arithmetic",

@@ -205,6 +205,7 @@ def submit(
     from nnlc.launching.render import Request, folders_of
     from nnlc.launching.spare_nodes import spare_nodes_notes
     from nnlc.launching.submit import submit as put_into_queue
+    from nnlc.results.bad_nodes import hosts_to_leave_out, read_bad_nodes
     from nnlc.results.folder import ResultsFolder
     from nnlc.results.folder_costs import read_costs_of, write_folder_costs
     from nnlc.results.paths import results_path
@@ -215,6 +216,7 @@ def submit(
     loaded, chosen = load_campaign(campaign), load_site(site, account=account, queue=queue)
     folder = ResultsFolder(results_path(results, loaded.name).absolute())
     loaded = folder.resolve(loaded)
+    bad_nodes = read_bad_nodes(folder.journal_folder)
     ranks = (nodes or chosen.nodes) * chosen.gpus_per_node
     request = Request(
         campaign=campaign,
@@ -224,6 +226,7 @@ def submit(
         results=str(folder.path),
         images=str(images.absolute()),
         python=find_python(python, chosen, ranks),
+        leave_out=hosts_to_leave_out(bad_nodes, loaded.run, chosen.name),
     )
     check_container(chosen, request.python, ranks, folders_of(request, loaded))
     submission = prepare(request, chosen, folder, loaded)

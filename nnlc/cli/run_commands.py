@@ -186,6 +186,15 @@ def status(
 
 
 @app.command()
+def spent(results: shared_options.Results) -> None:
+    """Show the hours that jobs took, for what, and what is left at this price."""
+    from nnlc.cli.spent_text import spent_lines
+
+    for line in spent_lines(results):
+        say(line)
+
+
+@app.command()
 def notify(
     results: shared_options.Results,
     command: Annotated[

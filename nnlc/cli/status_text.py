@@ -12,6 +12,7 @@ from nnlc.errors import ExitStatus, SchedulerError
 from nnlc.launching.notify_source import notify_command
 from nnlc.launching.submit import count_states, queue, scheduler_of_folder, settle
 from nnlc.reporting.progress_lines import progress_lines
+from nnlc.results.bad_nodes import remembered
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.inventory import not_whole_lines
 from nnlc.results.logs import logs_of
@@ -106,6 +107,9 @@ def _lines(found: Status, path: Path) -> Iterator[str]:
         yield f"warning: {found.mixture.words}"
     for line in first_few([*found.ignored_lines, *found.unsaid_ends]):
         yield f"warning: {line}"
+    for node in remembered(found.history.bad_nodes, found.campaign.run):
+        days, site = found.campaign.run.bad_node_days, node.site
+        yield f"bad node {node.words}" + (f"; jobs leave it out for {days:g} days" if site else "")
     if found.trouble:
         yield f"last problem of a running network: {found.trouble}"
 

@@ -90,6 +90,10 @@ def _jobs(plan: Plan) -> str:
         words += ", each element's one after the other"
     if site.max_running_jobs and chosen.elements > 1:
         words += f"; at most {site.max_running_jobs} run at a time"
+    if (links := site.links_at_once) > 1:
+        words += f"; {links} of each element are submitted at once"
+        if chosen.jobs > links * chosen.elements:
+            words += ", too few: submit again when they have ended"
     return words
 
 

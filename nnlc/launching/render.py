@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import SiteError
 from nnlc.networks.image_sets import comes_with_nnlc
-from nnlc.results.paths import results_path
+from nnlc.results.paths import ResultsPaths, results_path
 from nnlc.schedulers.container import Container
 from nnlc.schedulers.scheduler import LEAST_SECONDS
 from nnlc.schedulers.site import Site
@@ -58,6 +58,8 @@ class Request:
     """Python interpreter, taken literally."""
     script: str | None = None
     """Path of the script if it is known, for jobs that submit themselves again."""
+    leave_out: tuple[str, ...] = ()
+    """Hosts of nodes that the job must not get, since they took earlier ones down."""
     submitted: bool = False
     """True if the campaign is the copy of a submission, which users don't edit."""
 
@@ -89,9 +91,11 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
     nodes, minutes = _size(request, site, campaign)
     here = request.elements if request.here is None else request.here
     argument = _campaign_argument(request.campaign)
+    results = request.results or str(results_path(None, campaign.name))
     stage_images = bool(site.local_disk and request.images and _staged_sets(campaign))
     seen = replace(request, images=None) if stage_images else request
     scheduler = site.scheduler
+    directives = scheduler.directives(site)
     words = site.model_dump(exclude={"notice", "scheduler", "bins", "queues"}) | {
         "scheduler": scheduler.name,
         "has_queue": scheduler.has_queue,
@@ -108,13 +112,16 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "elements": request.elements,
         "first_element": request.first_element,
         "last_index": here - 1,
-        "results": request.results or str(results_path(None, campaign.name)),
+        "results": results,
         "logs": request.logs,
         "images": request.images,
         "stage_images": stage_images,
         "trainers": site.trainers_per_gpu,
         "queue": None if scheduler.queue_directives(site) else site.queue,
-        "directives": scheduler.directives(site),
+        "directives": scheduler.leaving_out(directives, request.leave_out),
+        "left_out": request.leave_out,
+        "own_left_out": scheduler.left_out(directives),
+        "bad_nodes": str(ResultsPaths(Path(results)).bad_nodes_file),
         "start_mps": site.mps and not scheduler.runs_mps,
         "gpu_flags": site.device == "cuda",
         "gpu_option": site.gpu.option if site.gpu and site.device != "cpu" else None,

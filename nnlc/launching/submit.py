@@ -125,7 +125,7 @@ def _submit_all(
             script=str(path),
             scheduler=site.scheduler.name,
             site=site.name,
-            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             id=None,
             cluster="",
             notify=site.notify,

@@ -16,6 +16,7 @@ from nnlc.ranks.gatherer import Gatherer
 from nnlc.ranks.job import Job
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.mpi import OPEN_MPI, launcher_rank
+from nnlc.ranks.node_trouble import NodeTrouble
 from nnlc.ranks.progress import Progress
 from nnlc.ranks.time_left import TimeLeft, seconds_left
 from nnlc.results.folder import ResultsFolder
@@ -91,6 +92,12 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> "Notifier | N
     journal = kind(results.journal_folder, results.ready)
     if notifier is not None:
         journal = notifier.journal(results.journal_folder, results.ready, options.notify_as)
+    folder, run = results.journal_folder, campaign.run
+    nodes = NodeTrouble(folder, journal, run, options.site, history.bad_nodes)
+    nodes.begin()
+    if options.begun is not None:
+        about = {"job": options.job, "site": options.site, "begun": options.begun}
+        journal.write("script", **about, nodes=options.nodes, ranks=ranks)
     log, launcher = standard_output(), launcher_rank(dict(os.environ))
     # Open MPI gives ranks a terminal even if its own output is a file.
     live = log.isatty() and not (launcher and launcher[0] == OPEN_MPI)
@@ -110,6 +117,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> "Notifier | N
             attempts=Attempts(campaign.run.attempts, history.attempts),
             leases=leases,
             time_left=TimeLeft(seconds_left(options.time_left, os.environ), since=options.since),
+            nodes=nodes,
             journal=journal,
             last_event_time=history.last_time,
             open_jobs=history.open_jobs,

@@ -220,15 +220,18 @@ def is_silent(folder: Path, name: str, last: str) -> bool:
         name: name of the job's file in it.
         last: time of the job's last event.
     """
-    times = [last]
+    return time.time() - last_sign(folder, name, last) >= SILENT_SECONDS
+
+
+def last_sign(folder: Path, name: str, last: str) -> float:
+    """Return the time of a job's last event or record of progress, in seconds since 1970."""
+    times = [0.0]
+    with suppress(*_NOT_OURS):
+        times.append(_seconds(last))
     with suppress(OSError, *_NOT_OURS):
-        times.append(
-            json.loads(read_regular(folder / f"{name}{PROGRESS}", follow_link=False))["time"]
-        )
-    try:
-        return time.time() - max(map(_seconds, times)) >= SILENT_SECONDS
-    except _NOT_OURS:
-        return True
+        record = json.loads(read_regular(folder / f"{name}{PROGRESS}", follow_link=False))
+        times.append(_seconds(record["time"]))
+    return max(times)
 
 
 def unread_files(folder: Path) -> list[tuple[Path, OSError]]:

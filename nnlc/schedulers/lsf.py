@@ -9,6 +9,7 @@ from nnlc.schedulers.options import COUNT, OptionTable
 from nnlc.schedulers.scheduler import Queue, number_of
 
 if TYPE_CHECKING:
+    from nnlc.schedulers.accounting import AccountedRun
     from nnlc.schedulers.job_rules import JobRules
     from nnlc.schedulers.site import Site
 
@@ -137,6 +138,14 @@ class Lsf(Queue):
     def cancel(self, job: str) -> None:
         gone = ["is not found", "already finished", "No matching job found"]
         self._run("bkill", job, gone_is_fine=gone)
+
+    def accounting(self, jobs: Sequence[str]) -> "list[AccountedRun]":
+        from nnlc.schedulers.accounting import bacct_runs
+
+        # Without -f bacct reads only the newest of its files: older jobs are missing.
+        gone = ["No matching job found", "is not found"]
+        numbers = dict.fromkeys(re.sub(r"\[.*", "", job) for job in jobs)
+        return list(bacct_runs(self._run("bacct", "-UF", "-l", *numbers, gone_is_fine=gone)))
 
     def _bjobs(self, form: str, separator: str, *words: str) -> Iterator[tuple[str, str]]:
         """Yield each job of bjobs: its ID without an array index, and its other fields."""

@@ -181,11 +181,13 @@ MPIRUN = OptionTable(
 """Options of mpirun that several MPIs have."""
 
 WORKER = OptionTable(
-    "results images device gpu trainers order time-left elements element notify notify-as",
+    "results images device gpu trainers order time-left elements element site job begun nodes "
+    "notify notify-as",
     "mps accept-code preflight help",
     "h:help",
     [
-        ("elements element", COUNT, "a number"),
+        ("elements element nodes", COUNT, "a number"),
+        ("begun", r"\d{1,13}", "seconds since 1970"),
         ("trainers", "auto|[1-9]|[1-5][0-9]|6[0-4]", "a number from 1 to 64, or auto"),
         ("device", "auto|cpu|cuda", "auto, cpu or cuda"),
         ("order", "longest|shortest", "longest or shortest"),

@@ -15,6 +15,7 @@ from nnlc.schedulers.options import COUNT, OptionTable
 from nnlc.schedulers.scheduler import Queue, number_of
 
 if TYPE_CHECKING:
+    from nnlc.schedulers.accounting import AccountedRun
     from nnlc.schedulers.job_rules import JobRules
     from nnlc.schedulers.site import Site
 
@@ -139,6 +140,13 @@ class Pbs(Queue):
 
     def cancel(self, job: str) -> None:
         self._run("qdel", job, gone_is_fine=_GONE)
+
+    def accounting(self, jobs: Sequence[str]) -> "list[AccountedRun]":
+        from nnlc.schedulers.accounting import qstat_run
+
+        told = self._qstat("-x", "-t", *jobs)
+        runs = (qstat_run(job, about) for job, about in told if "[]" not in job)
+        return [run for run in runs if run is not None]
 
     def _qstat(self, *words: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield each job that is in the queue, or element of an array, with its attributes.

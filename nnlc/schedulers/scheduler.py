@@ -11,6 +11,7 @@ from nnlc.schedulers.options import OptionTable
 from nnlc.system.files import read_regular
 
 if TYPE_CHECKING:
+    from nnlc.schedulers.accounting import AccountedRun
     from nnlc.schedulers.job_rules import JobRules
     from nnlc.schedulers.site import Site
 
@@ -129,6 +130,16 @@ class Scheduler(ABC):
         memory = site.memory_gigabytes_per_node
         return () if memory is None else (self.memory_directive.format(memory),)
 
+    def leaving_out(self, directives: tuple[str, ...], hosts: Sequence[str]) -> tuple[str, ...]:
+        """Return directives that also leave out some nodes, where the scheduler can do that."""
+        del hosts
+        return directives
+
+    def left_out(self, directives: Sequence[str]) -> list[str]:
+        """Return the nodes that directives leave out, as they are written."""
+        del directives
+        return []
+
     def element(self, environment: Mapping[str, str], elements: int) -> int | None:
         """Return this job's element of a job array, from 0; None if it is in no array.
 
@@ -218,6 +229,15 @@ class Queue(Scheduler):
     @abstractmethod
     def cancel(self, job: str) -> None:
         """End a job with all its elements; do nothing if it has ended."""
+
+    def accounting(self, jobs: Sequence[str]) -> "list[AccountedRun]":
+        """Return the runs of some jobs, as the scheduler's accounting has them.
+
+        Raises:
+            SchedulerError: there is no accounting, or it answers in another form.
+        """
+        del jobs
+        raise SchedulerError(f"nnlc can't read accounting of {self.title}")
 
     def submitted_jobs(self, said: str) -> list[str]:
         """Return the jobs that a script has submitted, from the output of its commands."""

@@ -18,6 +18,7 @@ set -euo pipefail
 
 # Must equal the walltime in the directives above.
 walltime_minutes=115
+begun=$(($(date +%s) - SECONDS))
 
 # The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
@@ -54,7 +55,9 @@ trap 'ended "$?" "$BASH_COMMAND"' EXIT
 
 # PBS starts jobs in the home directory.
 cd "${PBS_O_WORKDIR:-.}" || end_job 1 "its folder, $PBS_O_WORKDIR, can't be entered on this node"
-unset PBS_DPREFIX # an option of qsub, which would apply to the next job
+# Remove options of qsub and of HPE's mpiexec from the environment.
+unset PBS_DPREFIX "${!PALS_@}"
+job=${PBS_JOBID:-}
 
 # Tables have the same bytes only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
@@ -86,6 +89,7 @@ mpiexec -n 32 -ppn 4 \
     --results 'results/the paper'"'"'s' \
     --images /projects/abc123/images \
     --gpu '{"model":"NVIDIA A100 (SXM4, 40 GB)","fp32_teraflops":19.5,"memory_gigabytes":40.0,"memory_gigabytes_per_second":1555.0}' \
+    --job "${job:-}" --begun "$begun" --nodes 8 \
     --elements 12 --element "$((0 + PBS_ARRAY_INDEX))" \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &

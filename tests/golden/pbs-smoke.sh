@@ -14,6 +14,7 @@ set -euo pipefail
 
 # Must equal the walltime in the directives above.
 walltime_minutes=120
+begun=$(($(date +%s) - SECONDS))
 
 # The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
@@ -50,7 +51,9 @@ trap 'ended "$?" "$BASH_COMMAND"' EXIT
 
 # PBS starts jobs in the home directory.
 cd "${PBS_O_WORKDIR:-.}" || end_job 1 "its folder, $PBS_O_WORKDIR, can't be entered on this node"
-unset PBS_DPREFIX # an option of qsub, which would apply to the next job
+# Remove options of qsub and of HPE's mpiexec from the environment.
+unset PBS_DPREFIX "${!PALS_@}"
+job=${PBS_JOBID:-}
 
 # Tables have the same bytes only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
@@ -77,6 +80,7 @@ set -m # own process group: a terminal's Ctrl-C or hang-up reaches only this scr
 mpiexec -n 4 -ppn 4 \
     python -m nnlc.worker smoke \
     --results results/smoke \
+    --job "${job:-}" --begun "$begun" --nodes 1 \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
