@@ -53,7 +53,7 @@ def test_only_modules_that_train_or_serve_another_library_need_an_extra(light):
 def one_line(text, extra):
     """True if the error in an output is one line that names an extra."""
     return "Traceback" not in text and re.search(
-        rf"(?:^|error: )[^\n]*\bpip install 'nnlc\[{extra}\]'[^\n]*\n*$", text
+        rf"(?:^|error: )[^\n]*\bpip install 'nnlc\[{extra}\]'[^\n]*\n*(-----.*\n)?$", text
     )
 
 

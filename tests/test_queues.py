@@ -201,7 +201,7 @@ def test_each_rank_runs_its_lines_before_python_and_keeps_its_arguments(tmp_path
     job = 'srun() { while [ "$1" != bash ]; do shift; done; "$@"; }\n' + run
     environment = {"PATH": "/usr/bin:/bin", "SLURM_LOCALID": "5", "walltime_minutes": "9"}
     done = subprocess.run(
-        ["bash", "-uc", job], env=environment, cwd=tmp_path, capture_output=True, text=True
+        ["bash", "-c", job], env=environment, cwd=tmp_path, capture_output=True, text=True
     )
     assert done.stderr == ""
     seen, other, *words = done.stdout.split("|")

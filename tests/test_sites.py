@@ -1,8 +1,5 @@
 """The list of shipped sites, and the lines of `nnlc doctor` that a user can send back."""
 
-import os
-import subprocess
-import sys
 import tomllib
 
 import pytest
@@ -46,13 +43,16 @@ def test_the_plan_of_a_campaign_is_listed_for_each_site_with_a_gpu():
     assert listed == [name for name in SHIPPED if load_site(name).gpu]
 
 
-def test_doctor_prints_versions_site_scheduler_and_node_between_two_marks():
-    command = [sys.executable, "-m", "nnlc.cli", "doctor", "--site", "lumi", "--device", "cpu"]
-    code = "import sys; from nnlc.cli import main; sys.argv = sys.argv[1:]; main()"
-    command[1:3] = ["-c", code, "nnlc"]
-    environment = {**os.environ, "ROCR_VISIBLE_DEVICES": "3"}
-    job = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    first, versions, extras, site, scheduler, node, launcher, *found = job.stdout.splitlines()
+def test_doctor_prints_versions_site_scheduler_and_node_between_two_marks(monkeypatch):
+    def ranks(words):
+        assert words == ["smoke", "--images", "images", "--device", "auto", "--preflight"]
+        print("what the ranks found")
+        return 3
+
+    monkeypatch.setattr("nnlc.worker.main", ranks)
+    monkeypatch.setenv("ROCR_VISIBLE_DEVICES", "3")
+    job = CliRunner().invoke(app, ["doctor", "--site", "lumi"])
+    first, versions, extras, site, scheduler, node, launcher, found, last = job.output.splitlines()
     assert "send the lines from here" in first
     assert versions.startswith("versions: nnlc ")
     assert extras.startswith("extras: ")
@@ -61,8 +61,19 @@ def test_doctor_prints_versions_site_scheduler_and_node_between_two_marks():
     assert "where the site has 8" in node
     assert "ROCR_VISIBLE_DEVICES=3" in node
     assert launcher == "launcher: none"
-    assert "to here; status 0" in found[-1]
-    assert any("preflight passed" in line for line in found)
+    assert found == "what the ranks found"
+    assert "to here; status 3" in last
+    assert job.exit_code == 3
+
+
+def test_only_the_first_rank_prints_the_lines_of_doctor(monkeypatch):
+    monkeypatch.setattr("nnlc.worker.main", lambda _: 0)
+    for rank, printed in (("0", True), ("1", False)):
+        for name, value in (("PROCID", rank), ("STEP_NUM_TASKS", "2"), ("LOCALID", rank)):
+            monkeypatch.setenv(f"SLURM_{name}", value)
+        job = CliRunner().invoke(app, ["doctor"])
+        assert ("launcher: srun, 2 ranks" in job.output) == printed
+        assert bool(job.output) == printed
 
 
 def test_doctor_quotes_a_scheduler_that_does_not_answer_in_one_line(monkeypatch):
