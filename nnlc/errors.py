@@ -3,6 +3,7 @@
 Each message says what was wrong, where, and what to do next.
 """
 
+from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 from types import UnionType
@@ -79,6 +80,18 @@ class UnansweredError(SchedulerError):
 
 class DeviceError(NnlcError):
     """A GPU that the user asked for, or that other ranks have, is missing."""
+
+
+class NodeError(DeviceError):
+    """Some nodes of a job can't train, so that another job may do without them.
+
+    Attributes:
+        hosts: names of the nodes.
+    """
+
+    def __init__(self, problem: str, hosts: Iterable[str]) -> None:
+        self.hosts = tuple(hosts)
+        super().__init__(problem)
 
 
 class LaunchError(NnlcError):

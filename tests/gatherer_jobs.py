@@ -12,6 +12,7 @@ from nnlc.ranks.backlog import find_unfinished
 from nnlc.ranks.gatherer import Gatherer
 from nnlc.ranks.job import Job as Shared
 from nnlc.ranks.leases import Leases
+from nnlc.ranks.node_trouble import NodeTrouble
 from nnlc.ranks.time_left import TimeLeft
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history
@@ -86,6 +87,7 @@ class Job:
         clock: Clock | None = None,
         greet: bool = True,
         site_gpu: Gpu | None = None,
+        site: str = "",
     ):
         folder.mkdir(parents=True, exist_ok=True)
         text = TINY.replace("epochs = 1", f"epochs = {epochs}\n[run]\n{run}\n")
@@ -107,6 +109,7 @@ class Job:
             return
         self.leases = Leases(self.results.leases_folder, self.results.ready, clock=self.clock)
         self.leases.begin()
+        journal = Journal(self.results.journal_folder, self.results.ready)
         self.gatherer = Gatherer(
             Shared(
                 campaign=self.campaign,
@@ -126,7 +129,10 @@ class Job:
                 attempts=Attempts(self.campaign.run.attempts, history.attempts),
                 leases=self.leases,
                 time_left=TimeLeft(minutes and 60 * minutes, self.clock),
-                journal=Journal(self.results.journal_folder, self.results.ready),
+                nodes=NodeTrouble(
+                    journal.path.parent, journal, self.campaign.run, site, history.bad_nodes
+                ),
+                journal=journal,
                 open_jobs=history.open_jobs,
                 progress=self.progress,
                 clock=self.clock,
@@ -139,6 +145,8 @@ class Job:
         self.say(rank, kind="hello", **place(rank, gpus, self.trainers))
 
     def say(self, rank: int, **message) -> list[tuple[int, dict]]:
+        if message["kind"] == "died":
+            message["node"] = f"n{rank}"
         answers = self.gatherer(rank, messages.decode(messages.encode(message)))
         if message["kind"] == "finished":  # the next tick writes its table
             answers += self.gatherer.tick()
@@ -257,7 +265,14 @@ def facts(gpus: int, **others: object) -> dict:
 def place(rank: int, gpus: int = 0, trainers: int | None = 1, **others: object) -> dict:
     """What a rank says of itself: each on a node of its own."""
     devices = [facts(gpus)] * (trainers or 1)
-    node = {"host": f"n{rank}", "cores": 8, "node_cores": 8, "node_gpus": gpus, "visible": ""}
+    node = {
+        "host": f"n{rank}",
+        "node": f"n{rank}",
+        "cores": 8,
+        "node_cores": 8,
+        "node_gpus": gpus,
+        "visible": "",
+    }
     about = {"launcher": "mpirun", "trainers": trainers, "without_mps": None}
     about["overruled"] = ""
     return {**node, **about, "devices": devices, **others}

@@ -14,7 +14,8 @@ HOUR = 3600
 
 
 def a_site(**facts) -> Site:
-    submit = {"slurm": "sbatch", "lsf": "bsub", "local": "bash"}[facts.get("scheduler", "slurm")]
+    commands = {"slurm": "sbatch", "lsf": "bsub", "pbs": "qsub", "local": "bash"}
+    submit = commands[facts.get("scheduler", "slurm")]
     known = {"name": "here", "scheduler": "slurm", "submit": submit, "gpus_per_node": 2}
     return Site(**known | {"cores_per_rank": 1, "gpu": V100} | facts)
 

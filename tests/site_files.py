@@ -7,7 +7,7 @@ from nnlc.schedulers.site import Site, load_site
 from nnlc.system.shipped import shipped_names
 
 GOLDEN = Path(__file__).parent / "golden"
-SCHEDULERS = ("slurm", "lsf", "local")
+SCHEDULERS = ("slurm", "lsf", "pbs", "local")
 SITES = tuple(shipped_names("site_configs", ".toml"))
 
 # Site files such as a user writes, and what goes with the larger campaign.
@@ -32,6 +32,18 @@ OWN_SITES = {
         exclusive = true
         directives = ["-alloc_flags 'nvme smt1'"]
         setup = ["module load python"]
+    """,
+    "pbs": """
+        extends = "pbs"
+        name = "my-pbs"
+        account = "ABC123"
+        queue = "gpu"
+        mps = true
+        memory_gigabytes_per_node = 200
+        local_disk = "/local/$USER"
+        directives = ["-k doe"]
+        setup = ["module load python"]
+        launcher_options = ["--depth=8", "--cpu-bind=depth"]
     """,
     "local": """
         extends = "local"

@@ -6,7 +6,7 @@ each of which takes a second of a processor or more.
 
 SPREAD = (
     *("test_survival.py", "test_worker.py", "test_worker_faults.py", "test_worker_refusals.py"),
-    *("test_lsf.py", "test_stop_ends.py", "test_benchmarks.py"),
+    *("test_lsf.py", "test_pbs.py", "test_stop_ends.py", "test_benchmarks.py"),
     *("test_preflight.py", "test_mps.py", "test_agent.py", "test_openmpi.py", "test_devices.py"),
     "test_first_gpu.py",
 )
@@ -26,6 +26,14 @@ SLOW_TESTS = {
         "test_other_code_than_the_campaigns_trains_nothing_again",
         "test_kept_weights_give_the_tables_last_accuracy",
     },
+    "test_notify.py": {
+        "test_a_campaign_s_end_is_told_once_by_the_job_that_ends_it",
+        "test_a_job_that_fails_for_good_is_told_with_its_reason",
+        "test_a_script_tells_of_a_failure_that_rank_0_could_not_tell_of",
+    },
+    "test_container.py": {
+        "test_ranks_in_a_container_save_and_go_on_to_the_bytes_of_those_outside",
+    },
     "test_audit_families.py": {
         "test_a_check_that_raises_is_a_finding_and_harms_no_other_rule",
     },
@@ -41,7 +49,10 @@ SLOW_TESTS = {
         "test_what_is_no_file_holds_up_nobody",
         "test_a_journal_of_anything_is_read_by_all_and_a_job_begins",
     },
-    "test_extending.py": {"test_a_new_kind_of_layer_and_optimizer_live_their_whole_life"},
+    "test_extending.py": {
+        "test_a_new_kind_of_layer_and_optimizer_live_their_whole_life",
+        "test_a_scheduler_of_ones_own_that_was_called_pbs_before_nnlc_had_one_still_works",
+    },
     "test_changed_code.py": {
         "test_verify_says_once_why_and_its_advice_leads_to_the_code_now",
         "test_rebuild_raises_one_exception_that_says_all",
@@ -157,7 +168,7 @@ SLOW_FILES = {
     *("test_lsf_standins.py", "test_serve_page.py", "test_report_page.py", "test_verify.py"),
     "test_report_families.py",
     *("test_penguin.py", "test_network_identity.py", "test_audit_mutations.py"),
-    *("test_documents.py", "test_upgrade.py"),
+    *("test_documents.py", "test_upgrade.py", "test_pbs_standins.py"),
     *("test_rules.py", "test_steps.py", "test_trainers.py"),
 }
 

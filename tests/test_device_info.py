@@ -15,7 +15,8 @@ from limits import HANG_SECONDS
 from small_networks import CPU, bundled_images, first, loop_on, spec
 
 import nnlc
-from nnlc.results.history import _finish, makers
+from nnlc.results.history import _finish
+from nnlc.results.makers import makers
 from nnlc.system import hardware
 from nnlc.system.environment import ALLOCATION, DETERMINISM
 from nnlc.system.hardware import processor_name

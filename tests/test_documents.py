@@ -54,6 +54,7 @@ SMALLEST = {
         " --python {python}"
     ),
     "nnlc status results/paper --watch": "nnlc status results/smoke",
+    "nnlc status RESULTS --watch": "nnlc status results/smoke",
     "nnlc compare results/curves --methods last1,pow4,mmf4,ensemble,gp,penguin,menndl"
     " --cutoffs 4,10 -o compare.csv": (
         "nnlc compare results/curves --methods last1,pow4,menndl --cutoffs 4,10 -o compare.csv"
@@ -71,9 +72,10 @@ SMALLEST = {
     "nnlc describe FILE.npz [--networks N] [--depths A-B] [--family FAMILY]": (
         "nnlc describe own.npz --depths 1-2"
     ),
-    "nnlc plan paper --site …": "nnlc plan fashion-mnist --site frontier",
-    "nnlc plan paper --site frontier --nodes N --elements 1": (
-        "nnlc plan fashion-mnist --site frontier --nodes 2 --elements 1"
+    "nnlc sites --plan paper": "nnlc sites --plan fashion-mnist",
+    "nnlc sites [--plan CAMPAIGN]": "nnlc sites",
+    "nnlc plan paper --site frontier --queue batch --nodes N --elements 1": (
+        "nnlc plan fashion-mnist --site frontier --queue batch --nodes 2 --elements 1"
     ),
     "nnlc plan CAMPAIGN [--site SITE | --ranks N]": "nnlc plan fashion-mnist --site frontier",
     "nnlc check-family MODULE:CLASS": "nnlc check-family residual --networks 1",
@@ -81,7 +83,7 @@ SMALLEST = {
         "nnlc check-family residual --networks 1 --images CIFAR-10"
     ),
     "nnlc doctor": "nnlc doctor smoke --device cpu",
-    "nnlc doctor [CAMPAIGN]": "nnlc doctor smoke --device cpu",
+    "nnlc doctor [CAMPAIGN] [--site SITE]": "nnlc doctor smoke --site slurm --device cpu",
     "nnlc stage CAMPAIGN [--root DIR] [--from DIR]": "nnlc stage smoke --root images --from .",
     "nnlc render CAMPAIGN --site SITE": "nnlc render smoke --site slurm",
     "nnlc lint SCRIPT --site SITE": "nnlc lint job.sh --site local",
@@ -90,9 +92,12 @@ SMALLEST = {
     ),
     "nnlc cancel RESULTS": "nnlc cancel results/smoke",
     "nnlc status RESULTS [--watch]": "nnlc status results/curves",
+    "nnlc spent RESULTS": "nnlc spent results/smoke",
     "nnlc upgrade RESULTS [--dry-run] [--accept-code]": "nnlc upgrade results/curves --dry-run",
     "nnlc upgrade": "nnlc upgrade results/curves --dry-run",
     "nnlc upgrade RESULTS --new-arithmetic": "nnlc upgrade results/curves --new-arithmetic",
+    "nnlc notify RESULTS [--command COMMAND]": "nnlc notify results/smoke --command true",
+    "nnlc notify RESULTS": "nnlc notify results/smoke --command true",
     "nnlc retry RESULTS [ID …]": "nnlc retry results/smoke {id}",
     "nnlc metrics FOLDER… [-o FILE]": "nnlc metrics published results/smoke -o m.csv",
     "nnlc importance FOLDER… [-o FILE]": "nnlc importance results/curves -o i.csv",

@@ -22,7 +22,8 @@ from nnlc.errors import DeviceError, NnlcError
 from nnlc.ranks import trainer_link
 from nnlc.ranks.preflight import check_ranks, warnings
 from nnlc.ranks.trainer_link import TrainerLink
-from nnlc.results.history import Finish, makers
+from nnlc.results.history import Finish
+from nnlc.results.makers import makers
 from nnlc.system import messages
 from nnlc.system.environment import (
     ALLOCATION,

@@ -148,18 +148,19 @@ def test_a_scheduler_that_lacks_a_part_says_which():
 def test_jobs_of_a_new_scheduler_are_rendered_linted_submitted_shown_and_cancelled(
     extended, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("PATH", f"{Path(__file__).parent / 'pbs'}{os.pathsep}{os.environ['PATH']}")
+    standins = Path(__file__).parent / "torque"
+    monkeypatch.setenv("PATH", f"{standins}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PBS_O_QUEUE", "of a job around this one")
-    site, campaign, results = (tmp_path / name for name in ("pbs.toml", "tiny.toml", "results"))
+    site, campaign, results = (tmp_path / name for name in ("ours.toml", "tiny.toml", "results"))
     site.write_text(_TOML.search(SECTIONS["A scheduler"])[1])
     campaign.write_text(TINY)
     job, broken = tmp_path / "job.sh", tmp_path / "broken.sh"
     at_site = [campaign, "--site", site]
     extended.run("render", *at_site, "--elements", 2, "--nodes", 3, "-o", job)
     text = job.read_text()
-    assert "#PBS -l select=3:ncpus=32:ngpus=4:mpiprocs=4\n#PBS -l walltime=02:00:00\n" in text
-    assert "#PBS -J 0-1\n" in text
+    assert "#PBS -l nodes=3:gpus=4:ppn=32\n#PBS -l walltime=02:00:00\n" in text
+    assert "#PBS -t 0-1\n" in text
     broken.write_text(text.replace("walltime=02:00", "walltime=01:00").replace("-j oe", "-y oe"))
     told = extended.run_all(
         *(["lint", script, "--site", site] for script in (job, broken)),
@@ -176,12 +177,41 @@ def test_jobs_of_a_new_scheduler_are_rendered_linted_submitted_shown_and_cancell
         "#PBS does not know the option 'y'",
         "--time-left counts down from 120 minutes, but line 5 gives the job 60",
     ]
-    assert "job 7[].pbs: 1 Q" in told
-    assert "cancelled 7[].pbs" in told
-    assert "job 7[].pbs: no longer in the queue" in told
+    assert "job 7[].torque: 1 Q" in told
+    assert "cancelled 7[].torque" in told
+    assert "job 7[].torque: no longer in the queue" in told
     site.write_text(site.read_text() + 'directives = ["-r maybe"]\n')
     told = extended.run("submit", *at_site, "--results", tmp_path / "more", status=1)
     assert "qsub refused: qsub: Illegal attribute or resource value: -r maybe" in told
+
+
+def test_a_scheduler_of_ones_own_that_was_called_pbs_before_nnlc_had_one_still_works(
+    tmp_path, monkeypatch
+):
+    """The example of docs/extending.md in nnlc 0.3: it takes the place of nnlc's own."""
+    old = Path(__file__).parent / "pbs"
+    package = CopiedPackage(tmp_path / "package")
+    (package.folder / "nnlc/schedulers/pbs.py").write_text((old / "plugin.py").read_text())
+    (package.folder / "launch/pbs.sh.j2").write_text((old / "plugin.sh.j2").read_text())
+    monkeypatch.setenv("PATH", f"{old}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    site, campaign, results = (tmp_path / name for name in ("pbs.toml", "tiny.toml", "results"))
+    text = _TOML.search(SECTIONS["A scheduler"])[1]
+    site.write_text(text.replace('"torque"', '"pbs"'))
+    campaign.write_text(TINY)
+    at_site, job = [campaign, "--site", site], tmp_path / "job.sh"
+    *_, linted, submitted, waiting, cancelled = package.run_all(
+        ["render", *at_site, "--elements", 2, "-o", job],
+        ["lint", job, "--site", site],
+        ["submit", *at_site, "--elements", 2, "--results", results],
+        ["status", results],
+        ["cancel", results],
+    )
+    assert "\nmpirun -np 4 </dev/null \\\n" in job.read_text()
+    assert "fine for our-cluster" in linted
+    assert "job 7[].pbs: " in submitted
+    assert "job 7[].pbs: 1 Q" in waiting
+    assert "cancelled 7[].pbs" in cancelled
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ import nnlc.results.journal
 from nnlc import load_campaign
 from nnlc.errors import ResultsError
 from nnlc.results.folder import ResultsFolder
-from nnlc.results.history import Finish, History, makers, read_history
+from nnlc.results.history import Finish, History, read_history
 from nnlc.results.journal import Journal, read_events
+from nnlc.results.makers import makers
 from nnlc.results.retry import retry
 
 A100 = {"name": "NVIDIA A100-SXM4-40GB", "uuid": "1", "multiprocessors": 108}

@@ -38,10 +38,11 @@ esac
 PROGRAMS = {
     "slurm": ("srun", "scancel", "scontrol"),
     "lsf": ("jsrun", "bsub", "tee"),
+    "pbs": ("mpiexec", "qsub", "tee"),
     "local": ("mpirun",),
 }
-UNSET = ("SLURM_", "LSB_")
-JOB = {"SLURM_JOB_ID": "7", "LSB_JOBID": "7", "USER": "tester"}
+UNSET = ("SLURM_", "LSB_", "PBS_")
+JOB = {"SLURM_JOB_ID": "7", "LSB_JOBID": "7", "PBS_JOBID": "7", "USER": "tester"}
 LAST = re.compile(r"job script: status (\d+): (.{10,})")
 
 
@@ -59,7 +60,7 @@ class Job:
         (folder / "bin").mkdir()
         for program in PROGRAMS[site.scheduler.name]:
             self.stub(program)
-        for tool in ("cat", "flock", "sleep", "touch", "wc"):
+        for tool in ("cat", "flock", "sed", "sleep", "touch", "wc"):
             (folder / "bin" / tool).symlink_to(shutil.which(tool))
 
     def stub(self, program: str) -> None:

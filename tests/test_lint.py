@@ -23,7 +23,7 @@ SITES = sorted(shipped_names("site_configs", ".toml"))
 def test_every_rendered_script_of_every_shipped_site_is_clean(name, campaign, elements):
     site = shipped(name)
     words = {"campaign": campaign, "elements": elements if site.scheduler.has_queue else 1}
-    size = {"nodes": 1} | ({"walltime_minutes": 60} if site.scheduler.has_queue else {})
+    size = {"nodes": site.nodes} | ({"walltime_minutes": 60} if site.scheduler.has_queue else {})
     images = {"images": "/the images", "results": "it's here"}
     for more in ({}, images, {"script": "/a b/job.sh"}, size):
         assert lint_script(render_script(Request(**words, **more), site), site) == []

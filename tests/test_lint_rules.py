@@ -146,9 +146,14 @@ SLURM = [
     ("#SBATCH --time=02:00:00\n", "", "--job-name", "no --time"),
     ("--time=02:00:00", "--time=2h", "--time=2h", "--time is '2h'"),
     ("--time=02:00:00", "--time=1:2:3:4", "--time", "--time is '1:2:3:4'"),
-    ("--time=02:00:00", "--time=2-00:01", "--time", "perlmutter allows 2 nodes 2880 minutes"),
-    ("--time=02:00:00", "--time=2881", "--time", "perlmutter allows 2 nodes 2880 minutes"),
-    ("--time=02:00:00", "--time=0", "--time", "perlmutter allows 2 nodes 2880 minutes"),
+    (
+        "--time=02:00:00",
+        "--time=2-00:01",
+        "--time",
+        "perlmutter's queue regular allows 2 nodes 2880",
+    ),
+    ("--time=02:00:00", "--time=2881", "--time", "perlmutter's queue regular allows 2 nodes 2880"),
+    ("--time=02:00:00", "--time=0", "--time", "perlmutter's queue regular allows 2 nodes 2880"),
     ("--time=02:00:00", "--time=00:20:00", "walltime_minutes=", "counts down from 120 minutes"),
     ("walltime_minutes=120", "walltime_minutes=500", "walltime_minutes=", "from 500 minutes"),
     ("$((walltime_minutes - ", "$((500 - ", "$((500", "from 500 minutes"),
@@ -166,9 +171,9 @@ SLURM = [
     ("#SBATCH --requeue", "#SBATCH #SBATCH --requeue", "SBATCH #SBATCH", "after the second"),
     ("--cpus-per-task=32\n", "--cpus-per-task=many\n", "many", "is 'many'"),
     (
-        "#SBATCH --qos=regular",
-        "#SBATCH --qos=regular\n#SBATCH --qos=debug",
-        "=debug",
+        "#SBATCH --constraint=gpu",
+        "#SBATCH --constraint=gpu\n#SBATCH --constraint=cpu",
+        "=cpu",
         "contradicts",
     ),
     ("#SBATCH --requeue", "#SBATCH --no-requeue\n#SBATCH --requeue", "--requeue", "contradicts"),
@@ -244,6 +249,83 @@ def test_a_script_for_slurm_is_refused_by_line_for(right, wrong, where, problem)
     refused("perlmutter", script, right, wrong, where, problem)
 
 
+# The same of Polaris'.
+PBS = [
+    ("#PBS -A ABC123\n", "", "#PBS -N", "no job without -A"),
+    ("-l walltime=02:00:00", "-l cput=1", "#PBS -N", "no -l walltime"),
+    ("select=10:", "select=ten:", "select", "-l select is 'ten'"),
+    ("select=10:", "select=11:", "mpiexec", "mpiexec --np is 40"),
+    (
+        "walltime=02:00:00",
+        "walltime=3:00:01",
+        "walltime",
+        "polaris's queue prod allows 10 nodes 180 min",
+    ),
+    ("walltime=02:00:00", "walltime=2h", "walltime", "-l walltime is '2h'"),
+    ("walltime=02:00:00", "walltime=01:00:00", "walltime_minutes=", "--time-left counts down"),
+    ("mpiprocs=4", "mpiprocs=8", "select", "mpiprocs is 8"),
+    ("ngpus=4", "ngpus=2", "select", "ngpus is 2"),
+    (":ngpus=4", "", "select", "select without ngpus"),
+    (":ngpus=4", ":ngpus=4:host=a+2", "select", "asks for different nodes"),
+    ("#PBS -l place=scatter\n", "", "#PBS -N", "polaris wants -l place=scatter"),
+    ("#PBS -l filesystems=home:eagle\n", "", "#PBS -N", "polaris wants -l filesystems=home:"),
+    ("-N paper", "-N 'two words'", "-N", "-N is 'two words'"),
+    ("-N paper", "-N a-name-that-is-too-long", "-N", "qstat shows only 15 characters"),
+    ("-k doe", "-k all", "-k", "-k is 'all'"),
+    ("-j oe", "-y oe", "-y", "#PBS does not know the option 'y'"),
+    ("-r y", "-r n", "-r n", "an array can't have -r n"),
+    ("-J 0-3", "-J 0-0", "-J", "-J is 0-0: an array has at least two elements"),
+    ("-J 0-3", "-J 3", "-J", "-J is 3: an array has at least two elements"),
+    ("-J 0-3", "-J 1-4", "-J", "the array's last element is 4"),
+    ("-J 0-3", "-J 3-0", "-J", "-J is '3-0'"),
+    ("-J 0-3", "-J 0-1000", "-J", "allows 1000 elements"),
+    ("cd ", "ls ", "mpiexec -n", "the job starts in the home directory"),
+    ("trap 'hear TERM' TERM\n", "", "mpiexec -n", "no trap catches TERM"),
+    ("--device cuda &", "--device cuda", "mpiexec -n", "mpiexec runs in the foreground"),
+    ("--time-left", "--order longest #", "mpiexec -n", "ranks don't know when the job ends"),
+    ("mpiexec -n 40", "mpiexec", "mpiexec -ppn", "mpiexec without -n"),
+    ("mpiexec -n 40", "mpiexec -n 4", "mpiexec -n 4", "mpiexec --np is 4"),
+    ("-ppn 4", "-ppn 2", "-ppn 2", "mpiexec --ppn is 2"),
+    ("-ppn 4", "-ppn 4 --depth=17", "--depth", "mpiexec wants 68 cores of a node"),
+    ("mpiexec -n 40", "mpirun -n 40", "mpirun", "starts nnlc.worker without mpiexec"),
+    ("#!/bin/bash\n", "#!/bin/bash\nset -u\n", "#PBS -N", "does not read this directive"),
+    ("| qsub |", "| qsub -W depend=afterok:$PBS_JOBID |", "qsub", "may never let the next job"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "where", "problem"), PBS)
+def test_a_script_for_pbs_is_refused_by_line_for(right, wrong, where, problem):
+    script = rendered("polaris", elements=4)
+    assert lint_script(script, five_minutes("polaris")) == []
+    if "shows only" in problem:
+        [note] = lint_script(script.replace(right, wrong, 1), five_minutes("polaris"))
+        assert note.note
+        assert problem in note.problem
+    elif "does not read" in problem:
+        findings = lint_script(script.replace(right, wrong, 1), five_minutes("polaris"))
+        assert sum(problem in finding.problem for finding in findings) == 11
+    else:
+        refused("polaris", script, right, wrong, where, problem)
+
+
+@pytest.mark.parametrize(
+    ("right", "other"),
+    [
+        ("-A ABC123", "-AABC123"),
+        ("-l walltime=02:00:00", "-l walltime=7200"),
+        ("#PBS -l place=scatter\n#PBS -l fi", "#PBS -l place=scatter,fi"),
+        (":ngpus=4\n", ":ngpus=4:system=polaris\n"),
+        ("-J 0-3", "-J 0-3:1%2"),
+        ("mpiexec -n 40 -ppn 4", "time mpiexec --np=40 --ppn 4"),
+        ("| qsub |", '| qsub -W "depend=afterany:$PBS_JOBID" |'),
+    ],
+)
+def test_another_way_to_write_the_same_for_pbs_is_fine(right, other):
+    script = rendered("polaris", elements=4)
+    assert right in script
+    assert lint_script(script.replace(right, other, 1), five_minutes("polaris")) == []
+
+
 EVERYWHERE = [
     ("#!/bin/bash\n", "\n", "", "does not name bash"),
     ("#!/bin/bash\n", "#!/bin/csh\n", "csh", "does not name bash"),
@@ -270,7 +352,7 @@ EVERYWHERE = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "where", "problem"), EVERYWHERE)
-@pytest.mark.parametrize("name", ["summit", "slurm", "local"])
+@pytest.mark.parametrize("name", ["summit", "slurm", "derecho", "local"])
 def test_a_script_for_any_scheduler_is_refused_by_line_for(name, right, wrong, where, problem):
     if "OMP_NUM_THREADS" in right and name == "summit":
         script = rendered(name).replace(" -E OMP_NUM_THREADS=1", "")  # would say it again

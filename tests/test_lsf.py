@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,11 @@ def test_ranks_get_the_script_s_words_and_variables_and_no_tmpdir(lsf):
     assert lsf.states(job) == ["DONE"], lsf.logs()
     assert {rank["env"]["PMI_RANK"] for rank in ranks} == {"0", "1", "2", "3"}
     for rank in ranks:
-        words = ["-m", "nnlc.worker", "smoke", "--results", "results/it's $HERE", "--time-left"]
-        *first, left, _, device = rank["argv"]
-        assert (first, device) == (words, "cpu")
+        words = ["-m", "nnlc.worker", "smoke", "--results", "results/it's $HERE", "--job", job]
+        *first, begun_key, begun, _, nodes, left_key, left, _, device = rank["argv"]
+        assert (first, nodes, device) == (words, "2", "cpu")
+        assert (begun_key, left_key) == ("--begun", "--time-left")
+        assert 0 <= time.time() - int(begun) < HANG_SECONDS
         assert 0 < int(left) <= 120  # what the script has taken is gone
         assert rank["env"].items() >= DETERMINISM.items()
         assert "TMPDIR" not in rank["env"]
@@ -123,7 +126,7 @@ def test_each_element_of_an_array_gets_its_own_number_and_goes_on_alone(lsf, at_
     following, index, *_ = lsf.jobs()[-1]
     assert index == "2"
     [again] = told(lsf, following, 1)
-    ours = [w[: w.index("--time-left")] for w in (again["argv"], words[1])]
+    ours = [w[w.index("--elements") : w.index("--time-left")] for w in (again["argv"], words[1])]
     assert ours[0] == ours[1]
 
 

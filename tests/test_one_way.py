@@ -20,13 +20,14 @@ OWNERS = {
     "console.py": {PRINTING},
     "system/files.py": {OPENING},
     "schedulers/commands.py": {STARTING},
-    # Processes of nnlc's own, a Python that is asked for its nnlc, NVIDIA's daemon, and bash, which
-    # reads a script and runs nothing.
+    # Processes of nnlc's own, a Python that is asked for its nnlc, NVIDIA's daemon, a user's notify
+    # command, and bash, which reads a script and runs nothing.
     "verification/verify_trainer.py": {STARTING},
     "calibration/probe.py": {STARTING},
     "training/counting_process.py": {STARTING},
     "training/family_check_process.py": {STARTING},
     "launching/interpreter.py": {STARTING},
+    "system/notify_command.py": {STARTING},
     "ranks/trainer_link.py": {STARTING},
     "ranks/mps.py": {STARTING},
     "schedulers/rules.py": {STARTING},

@@ -195,6 +195,17 @@ def test_the_text_fits_a_terminal_and_compares():
     assert [line.split()[1] for line in lines if line.startswith("or ")][-3:] == ["46", "92", "922"]
 
 
+@pytest.mark.parametrize(("links", "enough"), [(2, False), (9, True)])
+def test_links_that_are_too_few_for_a_chain_are_told_and_fill_the_queue(links, enough):
+    site = a_site(scheduler="pbs", links_at_once=links, max_queued_jobs=20, requeue=False)
+    request = PlanRequest(nodes=1, minutes=120, elements=2)
+    told = " ".join(" ".join(plan_lines(make_plan(forecast_of(site, [1] * 16), request))).split())
+    assert f"; {links} of each element are submitted at once" in told
+    assert ("too few: submit again" in told) == (not enough)
+    with pytest.raises(SiteError, match=f"{links} jobs of each element are submitted at once"):
+        make_plan(forecast_of(site, [1] * 16), PlanRequest(elements=20 // links + 1))
+
+
 def test_a_request_is_compared_with_the_free_choice():
     forecast = forecast_of(SUMMIT, [60.0] + [3.0] * 100)
     free, plan = make_plan(forecast, FREE), make_plan(forecast, PlanRequest(nodes=46))
@@ -221,7 +232,7 @@ def test_the_command_plans_or_says_in_one_line_why_not(tmp_path, monkeypatch):
     assert "1 node x 90 min x 1 array element" in job.output
     last = "nnlc submit smoke --site perlmutter --nodes 1 --minutes 90 --account YOURS"
     assert job.output.splitlines()[-1] == last
-    asked = "smoke --site perlmutter --nodes 1 --minutes 90 --account A --queue q --images /i"
+    asked = "smoke --site perlmutter --nodes 1 --minutes 90 --account A --queue preempt --images /i"
     job = CliRunner().invoke(app, ["plan", *asked.replace("queue", "partition").split()])
     assert job.output.splitlines()[-1] == f"nnlc submit {asked}"
     wrong = CliRunner().invoke(app, ["plan", "smoke", "--site", "summit", "--nodes", "9999"])

@@ -22,6 +22,7 @@ from nnlc.launching.prepare import prepare
 from nnlc.launching.render import Request
 from nnlc.results.folder import ResultsFolder
 from nnlc.schedulers.site import load_site
+from nnlc.system.extras import EXTRAS
 from nnlc.tables.folder_names import PART_NAMES
 from nnlc.training.own_images import describe_npz
 
@@ -180,7 +181,8 @@ def test_the_python_of_a_job_is_there_and_named_in_full(tmp_path, monkeypatch):
             find_python("./old", plain)
     light = tmp_path / "light"
     for missing, ranks, extra in (("", 1, ""), ("torch", 1, "train"), ("mpi4py", 2, "mpi")):
-        light.write_text(f"#!/bin/sh\necho loaded a module\necho {__version__} {missing}\n")
+        numbers = EXTRAS["mpi"].index(missing) if missing else ""
+        light.write_text(f"#!/bin/sh\necho loaded a module\necho {__version__} {numbers}\n")
         nnlc_of.cache_clear()
         light.chmod(0o755)
         if not missing:

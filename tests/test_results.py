@@ -147,6 +147,10 @@ def test_a_curve_without_a_finite_value_says_so():
             },
             ("jsrun", 7, 12, 1),
         ),
+        (  # HPE's PALS on Cray machines, whose PMI has the number of ranks
+            {"PALS_RANKID": "5", "PALS_LOCAL_RANKID": "1", "PMI_RANK": "5", "PMI_SIZE": "8"},
+            ("PALS", 5, 8, 1),
+        ),
     ],
 )
 def test_launchers_are_told_apart_by_what_they_put_in_the_environment(variables, expected):

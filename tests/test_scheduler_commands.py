@@ -17,11 +17,13 @@ from nnlc.cli import app
 from nnlc.errors import SchedulerError
 from nnlc.schedulers.commands import removed_wishes, run_command, scheduler_environment
 from nnlc.schedulers.lsf import Lsf
+from nnlc.schedulers.pbs import Pbs
 from nnlc.schedulers.slurm import Slurm
 
 LOCATES = {
     *("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "LSF_ENVDIR"),
     *("LSF_SERVERDIR", "LSF_BINDIR", "LSF_LIBDIR", "LSF_TOP", "XLSF_UIDDIR", "EGO_CONFDIR"),
+    *("PBS_CONF_FILE", "PBS_DEFAULT", "PBS_EXEC", "PBS_SERVER"),
 }
 OF_USERS = {"PATH", "HOME", "LS_COLORS", "OMP_NUM_THREADS", "MY_SLURM_NOTES", "NNLC_IMAGES", "BSUB"}
 OPTIONS = {
@@ -31,10 +33,11 @@ OPTIONS = {
     *("SRUN_EXPORT_ENV", "SLURMD_DEBUG", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_END_TIME"),
     *("BSUB_QUIET", "BSUB_CHK_RESREQ", "BSUB_STDERR", "LSB_DEFAULTQUEUE", "LSB_DEFAULTPROJECT"),
     *("LSB_JOBID", "LSB_JOBINDEX", "LSB_BJOBS_FORMAT", "BJOBS_W_DISPLAY_MEM_SWAP_PIDS"),
+    *("PBS_DPREFIX", "PBS_ACCOUNT", "PBS_O_QUEUE", "PBS_JOBID", "PBS_ARRAY_INDEX"),
     *("LSF_NIOS_DEBUG", "LSF_JOB_STARTER", "LSF_DEBUG_CMD"),
     "_SLURM_SPANK_OPTION_pyxis_container_image",  # as srun finds the options of the job around it
 }
-"""From the manual pages of Slurm's commands and LSF's environment variable reference."""
+"""From the manual pages of Slurm's and PBS's commands and LSF's environment variable reference."""
 
 
 def test_what_finds_the_cluster_and_what_is_the_users_own_passes():
@@ -67,6 +70,7 @@ SEES = """#!/bin/bash
 env | cut -d= -f1 | sort >> "{seen}"
 case ${{0##*/}} in
     sbatch) echo 7 ;;
+    qsub) echo 7.pbs ;;
     bsub) echo "Job <7> is submitted to queue <q>." ;;
 esac
 """
@@ -84,7 +88,7 @@ def before_path(folder: Path, **commands: str) -> str:
 @pytest.fixture
 def seen(tmp_path, monkeypatch):
     """Where the commands write down the names of the variables that they see."""
-    names = ("sbatch", "squeue", "scancel", "bsub", "bjobs", "bkill")
+    names = ("sbatch", "squeue", "scancel", "bsub", "bjobs", "bkill", "qsub", "qstat", "qdel")
     text = SEES.format(seen=tmp_path / "seen")
     monkeypatch.setenv("PATH", before_path(tmp_path / "commands", **dict.fromkeys(names, text)))
     for name in OPTIONS | LOCATES:
@@ -93,7 +97,8 @@ def seen(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "command"), [(Slurm(), "sbatch"), (Lsf(), "bsub <"), (Lsf(), "bsub")]
+    ("scheduler", "command"),
+    [(Slurm(), "sbatch"), (Lsf(), "bsub <"), (Lsf(), "bsub"), (Pbs(), "qsub")],
 )
 def test_every_command_of_a_scheduler_sees_the_cluster_and_no_option(
     scheduler, command, seen, tmp_path
@@ -127,6 +132,7 @@ def test_submit_status_and_cancel_show_no_command_the_users_options(seen, tmp_pa
 
 IN_A_JOB = {
     "slurm": {"SLURM_JOB_ID", "SLURM_CONF", "SLURM_GPUS_PER_NODE", "SLURM_NTASKS", "OMP_PLACES"},
+    "pbs": {"PBS_JOBID", "PBS_NODEFILE", "PBS_O_WORKDIR", "OMP_PLACES"},
     "lsf": {"LSB_JOBID", "LSB_JOBINDEX", "LSB_DJOB_HOSTFILE", "LSF_ENVDIR", "OMP_PLACES"},
 }
 """What the scheduler itself sets in a job, and what is the user's own."""
@@ -136,17 +142,20 @@ NOT_IN_A_JOB = {
         *("SLURM_CPU_BIND_TYPE", "SLURM_CLUSTERS", "SLURM_EXPORT_ENV", "SLURM_TIMELIMIT"),
         *("SLURM_PARTITION", "SLURM_LABELIO", "SLURM_TASK_PROLOG", "SLURM_STDOUTMODE"),
     },
+    "pbs": {"PBS_DPREFIX", "PALS_CPU_BIND", "PALS_HOSTLIST"},
     "lsf": {"BSUB_QUIET", "BSUB_CHK_RESREQ", "LSB_DEFAULTQUEUE", "LSB_DEFAULTPROJECT"},
 }
 
 
-@pytest.mark.parametrize(("scheduler", "launcher"), [("slurm", "srun"), ("lsf", "jsrun")])
+@pytest.mark.parametrize(
+    ("scheduler", "launcher"), [("slurm", "srun"), ("lsf", "jsrun"), ("pbs", "mpiexec")]
+)
 def test_a_script_submitted_by_hand_forgets_what_was_exported_for_its_commands(
     scheduler, launcher, tmp_path
 ):
     path = before_path(tmp_path / "bin", **{launcher: SEES.format(seen=tmp_path / "seen")})
     (tmp_path / "job.sh").write_text(render("smoke", shipped_site(scheduler)))
-    told = dict.fromkeys(IN_A_JOB[scheduler] | NOT_IN_A_JOB[scheduler], "1")
+    told = dict.fromkeys(IN_A_JOB[scheduler] | NOT_IN_A_JOB[scheduler], ".")
     done = subprocess.run(
         ["bash", tmp_path / "job.sh"], env={**told, "PATH": path}, capture_output=True, check=False
     )

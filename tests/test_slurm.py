@@ -3,17 +3,20 @@
 import json
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from limits import HANG_SECONDS, wait_until
 from slurm_cluster import SlurmCluster
 from typer.testing import CliRunner
-from worker_jobs import events, slow_steps, steps_done, tables
+from worker_jobs import events, meddling, slow_steps, steps_done, tables
 
 from nnlc.cli import app
 from nnlc.launching import render
 from nnlc.launching import submit as submitting
+from nnlc.results.spent import job_times
+from nnlc.schedulers.slurm import Slurm
 
 pytestmark = pytest.mark.needs("Slurm", "root")
 
@@ -172,6 +175,45 @@ def test_a_cancelled_job_is_gone_and_submitted_again_it_finishes_with_the_same_b
     assert job.wait(again) == "COMPLETED", job.log()
     assert job.events("resume"), "what was under way was saved"
     assert tables(job.results) == tables(alone[1])
+
+
+KILLS_TRAINERS = """
+import os
+with open(BAD, "a+") as file:
+    file.seek(0)
+    bad = file.read()
+    if not bad and os.environ["SLURM_PROCID"] == "1":
+        bad = os.environ["SLURMD_NODENAME"]
+        file.write(bad)
+if bad == os.environ["SLURMD_NODENAME"]:
+    os.kill(os.getpid(), 9)
+"""
+"""Code for trainers: none lives on the node that had rank 1 first."""
+
+
+def test_a_node_that_kills_every_trainer_is_left_out_by_the_next_link(
+    campaign, alone, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(render, "LEAST_SECONDS", 3600)  # no other job of its age starts again
+    file = tmp_path / "bad"
+    job = campaign(**meddling(tmp_path, KILLS_TRAINERS.replace("BAD", repr(str(file)))))
+    number = job.submit()
+    assert job.wait(number) == "COMPLETED", job.log()
+    bad = file.read_text()
+    told = job.told(number)
+    assert (told["Restarts"], told["ExcNodeList"]) == ("1", bad)
+    assert [event["host"] for event in job.events("node")] == [bad]
+    assert [event["status"] for event in job.events("end")] == ["UNFINISHED", "DONE"], job.log()
+    assert tables(job.results) == tables(alone[1])
+    assert f"bad node {bad} of virtual: " in job.nnlc("status", job.results)
+    # What was spent, beside what Slurm recorded of both links in whole seconds.
+    runs = sorted(Slurm().accounting([number]), key=lambda run: run.began)
+    links = job_times(job.results / "journal", (), time.time())
+    for run, link in zip(runs, links, strict=True):
+        assert (run.job, run.nodes) == (link.job, link.nodes) == (number, 2)
+        assert run.began <= link.began + 1
+        assert link.ended <= run.began + run.seconds + 1
+    assert job.nnlc("spent", job.results).count("; accounted ") == 2
 
 
 OF_THE_USER = {

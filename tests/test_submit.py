@@ -18,6 +18,7 @@ from nnlc.launching.submit import cancel, queue, records, submit
 from nnlc.results.folder import ResultsFolder
 from nnlc.schedulers import commands as scheduler_commands
 from nnlc.schedulers.lsf import Lsf
+from nnlc.schedulers.pbs import Pbs
 from nnlc.schedulers.site import load_site, queue_of
 from nnlc.schedulers.slurm import Slurm
 
@@ -341,15 +342,62 @@ def test_jobs_that_lsf_scripts_chained_belong_to_the_folder_too(commands, folder
     [
         (Slurm(), "sbatch", '#SBATCH --comment="48 hours"', "--comment=48 hours nnlc-1"),
         (Lsf(), "bsub", "#BSUB -Jd mine -P x", "-Jd mine nnlc-1"),
+        (Pbs(), "qsub", "#PBS -v A=b,C", "-v A=b,C,NNLC_MARK=nnlc-1"),
     ],
 )
 def test_what_a_script_has_the_queue_keep_stays_before_the_mark(
     commands, tmp_path, scheduler, command, line, asked
 ):
     (tmp_path / "job.sh").write_text(f"#!/bin/bash\n{line}\n")
-    commands.says(command, "7\nJob <7> is submitted to queue <q>.\n")
-    assert scheduler.submit(tmp_path / "job.sh", "nnlc-1", command) == "7"
+    commands.says(command, "7.pbs\n7\nJob <7> is submitted to queue <q>.\n")
+    assert scheduler.submit(tmp_path / "job.sh", "nnlc-1", command).partition(".")[0] == "7"
     assert asked in commands.asked(command)[0]
+
+
+# Tabs and other control characters are in the values of variables, which qstat doesn't escape.
+QSTAT = """{"timestamp": 1, "Jobs": {
+"7[].pbs": {"job_state": "B", "Variable_List": {"NNLC_MARK": "nnlc-1", "PS1": "\ta\x1b"}},
+"7[0].pbs": {"job_state": "X"}, "7[1].pbs": {"job_state": "R"}, "7[2].pbs": {"job_state": "Q"},
+"8.pbs": {"job_state": "H", "Variable_List": "of another form"},
+"9.pbs": {"job_state": "F"}, "11[].pbs": {"job_state": "Q"}
+}}
+qstat: Unknown Job Id 10.pbs
+"""
+
+
+def test_qstat_tells_of_jobs_and_of_each_element_of_an_array(commands, tmp_path):
+    commands.says("qstat", QSTAT, status=153)
+    jobs = ["7[].pbs", "8.pbs", "9.pbs", "10.pbs", "11[].pbs"]
+    assert Pbs().states(jobs) == {
+        "7[].pbs": ["R", "Q"],
+        "8.pbs": ["H"],
+        "9.pbs": [],
+        "10.pbs": [],
+        "11[].pbs": ["Q"],  # a qstat that shows no elements
+    }
+    assert Pbs().find("nnlc-1", tmp_path) == "7[].pbs"
+    assert Pbs().find("nnlc-2", tmp_path) is None
+    commands.says("qstat", "qstat: 7[].pbs Job has finished, use -x\n", status=35)
+    assert Pbs().states(["7[].pbs"]) == {"7[].pbs": []}
+
+
+@pytest.mark.parametrize("answer", ['{"Jobs": {"7.pbs": ', '{"Jobs": [7]}', "{}}"])
+def test_an_answer_of_another_form_is_no_empty_queue(commands, answer):
+    commands.says("qstat", answer)
+    if answer == "{}}":  # what comes after the answer is of no matter
+        assert Pbs().states(["7.pbs"]) == {"7.pbs": []}
+        return
+    with pytest.raises(SchedulerError, match="can't read, so it is unknown which jobs are in the"):
+        Pbs().states(["7.pbs"])
+
+
+def test_a_log_folder_that_qsub_would_take_for_a_host_is_in_no_directive(tmp_path):
+    results = ResultsFolder(tmp_path / "a:b")
+    results.open(load_campaign(write_campaign(tmp_path)))
+    request = Request(campaign=str(tmp_path / "tiny.toml"))
+    for site, inside in (("slurm", True), ("pbs", False)):
+        [(_, script)] = prepare(request, load_site(site), results, results.campaign()).scripts
+        assert (f"{results.path}/logs" in script) == inside
 
 
 HOSTILE = ["a b", "it's", "$(touch x)", "a\\", "-x", "größe"]

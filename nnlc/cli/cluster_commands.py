@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -71,8 +70,8 @@ def plan(
     from nnlc.errors import SiteError
     from nnlc.launching.limits import PlanRequest, asked_minutes
     from nnlc.launching.machine_plan import machine_plan_lines, plan_machine, plans_this_machine
-    from nnlc.launching.plan import plan_campaign
     from nnlc.launching.plan_text import plan_lines
+    from nnlc.launching.queue_choice import plan_campaign
     from nnlc.results.folder_costs import read_costs_of
     from nnlc.schedulers.site import THIS_MACHINE, load_site
     from nnlc.training.loaded_images import warn_of_own_images
@@ -83,7 +82,8 @@ def plan(
         read_costs_of(list(loaded.networks()), costs)
     name = site or THIS_MACHINE
     chosen = load_site(name, account=account, queue=queue)
-    request = PlanRequest(nodes=nodes, minutes=asked_minutes(minutes, hours), elements=elements)
+    minutes, asked = asked_minutes(minutes, hours), queue and queue[0]
+    request = PlanRequest(nodes=nodes, minutes=minutes, elements=elements, queue=asked or None)
     if plans_this_machine(chosen):
         ranks = ranks or (chosen.gpus_per_node if site else None)
         folders = {"results": results, "images": images}
@@ -96,7 +96,7 @@ def plan(
     others = {
         "costs": costs,
         "account": account,
-        "queue": queue and queue[0],
+        "queue": asked,
         "images": images,
         "python": python,
     }
@@ -150,6 +150,7 @@ def render(
 ) -> None:
     """Write the job script that runs a campaign at a site, with one rank per GPU."""
     from nnlc.campaign.campaign import load_campaign
+    from nnlc.launching.interpreter import python_in_script
     from nnlc.launching.limits import asked_minutes
     from nnlc.launching.prepare import check_script
     from nnlc.launching.render import Request, render_script
@@ -165,7 +166,7 @@ def render(
         elements=1 if elements is None else elements,
         results=str(results_path(results, loaded.name).absolute()),
         images=images,
-        python=python or chosen.python or sys.executable,
+        python=python_in_script(python, chosen),
         script=None if output is None else str(output.absolute()),
     )
     script = render_script(request, chosen, loaded)
@@ -198,12 +199,13 @@ def submit(
     """Check script, images and results folder, and submit the campaign."""
     from nnlc.campaign.campaign import load_campaign
     from nnlc.campaign.shared_ids import shared_ids
-    from nnlc.launching.interpreter import find_python
+    from nnlc.launching.interpreter import check_container, find_python
     from nnlc.launching.limits import asked_minutes
     from nnlc.launching.prepare import plain_script, prepare
-    from nnlc.launching.render import Request
+    from nnlc.launching.render import Request, folders_of
     from nnlc.launching.spare_nodes import spare_nodes_notes
     from nnlc.launching.submit import submit as put_into_queue
+    from nnlc.results.bad_nodes import hosts_to_leave_out, read_bad_nodes
     from nnlc.results.folder import ResultsFolder
     from nnlc.results.folder_costs import read_costs_of, write_folder_costs
     from nnlc.results.paths import results_path
@@ -214,6 +216,8 @@ def submit(
     loaded, chosen = load_campaign(campaign), load_site(site, account=account, queue=queue)
     folder = ResultsFolder(results_path(results, loaded.name).absolute())
     loaded = folder.resolve(loaded)
+    bad_nodes = read_bad_nodes(folder.journal_folder)
+    ranks = (nodes or chosen.nodes) * chosen.gpus_per_node
     request = Request(
         campaign=campaign,
         nodes=nodes,
@@ -221,8 +225,10 @@ def submit(
         elements=1 if elements is None else elements,
         results=str(folder.path),
         images=str(images.absolute()),
-        python=find_python(python, chosen, (nodes or chosen.nodes) * chosen.gpus_per_node),
+        python=find_python(python, chosen, ranks),
+        leave_out=hosts_to_leave_out(bad_nodes, loaded.run, chosen.name),
     )
+    check_container(chosen, request.python, ranks, folders_of(request, loaded))
     submission = prepare(request, chosen, folder, loaded)
     scheduler = queue_of(chosen)
     networks = [] if costs is None else list(loaded.networks())
@@ -263,25 +269,6 @@ def cancel(results: shared_options.Results) -> None:
     scheduler = scheduler_of_folder(folder)
     ended = cancel_all(folder, scheduler) if scheduler else []
     say(f"cancelled {', '.join(ended)}" if ended else f"{results}: no job is in the queue")
-
-
-@app.command()
-def doctor(
-    campaign: shared_options.Campaign = "smoke",
-    results: Annotated[Path | None, typer.Option(help="Results folder.")] = None,
-    images: shared_options.Images = Path("images"),
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-) -> None:
-    """Check ranks, devices, images and results folder; start it as you start the worker."""
-    from nnlc.ranks.mpi import launcher_rank
-    from nnlc.system.extras import extras_line
-    from nnlc.worker import main as worker
-
-    launched = launcher_rank(dict(os.environ))
-    if launched is None or launched[1] == 0:
-        say(extras_line())
-    words = [campaign, "--images", str(images), "--device", device, "--preflight"]
-    sys.exit(worker([*words, *(["--results", str(results)] if results else [])]))
 
 
 @app.command()

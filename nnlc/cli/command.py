@@ -13,6 +13,7 @@ from nnlc.cli import (
     folder_commands,
     picture_commands,
     run_commands,
+    site_commands,
     table_commands,
 )
 from nnlc.console import flush_output, prepare_output, say, say_aside, stop_printing
@@ -26,7 +27,7 @@ app = typer.Typer(
 
 GROUPS = {
     "Run": (run_commands, families_commands),
-    "On a cluster": (cluster_commands,),
+    "On a cluster": (site_commands, cluster_commands),
     "Tables": (table_commands, folder_commands),
     "Curves": (curve_commands,),
     "Pictures": (picture_commands,),

@@ -186,6 +186,58 @@ def status(
 
 
 @app.command()
+def spent(results: shared_options.Results) -> None:
+    """Show the hours that jobs took, for what, and what is left at this price."""
+    from nnlc.cli.spent_text import spent_lines
+
+    for line in spent_lines(results):
+        say(line)
+
+
+@app.command()
+def notify(
+    results: shared_options.Results,
+    command: Annotated[
+        str | None,
+        typer.Option(help="The command, if the campaign has none; default: the site's."),
+    ] = None,
+    failed: Annotated[str | None, typer.Option(hidden=True)] = None,
+    job: Annotated[str | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Try the notify command of a results folder, with a test event; see 'nnlc keys site'."""
+    from nnlc.errors import NnlcError, ResultsError
+    from nnlc.launching.notify_source import notify_command
+    from nnlc.results.folder import ResultsFolder
+    from nnlc.results.notices import Notices, failed_key
+
+    folder = ResultsFolder(results)
+    try:
+        campaign = folder.campaign()
+    except ResultsError:
+        if failed is None:
+            raise
+        campaign = None  # the job may have failed for this reason
+    own = None if campaign is None else campaign.run.notify
+    chosen = own or command or notify_command(folder, campaign)
+    if chosen is None:
+        raise NnlcError(
+            f"{results}: no notify command: write one into the campaign's [run] or into the site "
+            "file, or give --command"
+        )
+    notices = Notices(chosen, folder, results.name if campaign is None else campaign.name)
+    if failed is not None:  # a job script tells this
+        problems = [*notices.tell_rest()]
+        problems.append(
+            notices.tell("failed", failed_key(job or failed), f"a job failed: {failed}")
+        )
+    else:
+        problems = [notices.send("test", f"'nnlc notify {results}' tries the notify command")]
+    if trouble := [problem for problem in problems if problem]:
+        raise NnlcError("; ".join(trouble))
+    say(f"told: {chosen}")
+
+
+@app.command()
 def retry(
     results: shared_options.Results,
     ids: Annotated[

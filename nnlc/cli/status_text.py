@@ -9,12 +9,16 @@ from rich.table import Table
 
 from nnlc.console import make_console, say
 from nnlc.errors import ExitStatus, SchedulerError
+from nnlc.launching.notify_source import notify_command
 from nnlc.launching.submit import count_states, queue, scheduler_of_folder, settle
 from nnlc.reporting.progress_lines import progress_lines
+from nnlc.results.bad_nodes import remembered
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.inventory import not_whole_lines
 from nnlc.results.logs import logs_of
+from nnlc.results.notices import Notices
 from nnlc.results.open_jobs import running_jobs
+from nnlc.results.stall import StallWatch
 from nnlc.results.status import Status, read_status
 from nnlc.wording import counted, first_few
 
@@ -29,6 +33,7 @@ def watch_status(path: Path, seconds: float) -> ExitStatus:
     Returns:
         The exit status of a job that ended now.
     """
+    watch = StallWatch()
     while True:
         found, is_busy = show_status(path)
         if not found.left:
@@ -36,8 +41,26 @@ def watch_status(path: Path, seconds: float) -> ExitStatus:
             return ExitStatus.DONE_WITH_FAILURES if lacks_tables else ExitStatus.DONE
         if not is_busy:
             say("no job is running or in the queue: waiting for one; Ctrl-C ends")
+        _tell_stall(ResultsFolder(path), found, watch, is_busy=is_busy)
         time.sleep(seconds)
         make_console().clear()
+
+
+def _tell_stall(results: ResultsFolder, found: Status, watch: StallWatch, *, is_busy: bool) -> None:
+    """Print that a campaign stalls, and tell its notify command."""
+    is_running = bool(running_jobs(results.journal_folder, found.history.open_jobs))
+    if not (stall := watch.look(found, is_busy=is_busy, is_running=is_running)):
+        return
+    say(f"the campaign stalls: {stall}")
+    try:
+        command = notify_command(results, found.campaign)
+    except SchedulerError as unread:
+        say(f"warning: {unread}")
+        return
+    if command is not None:
+        notices = Notices(command, results, found.campaign.name)
+        if problem := notices.tell_stall(found, f"campaign {found.campaign.name} stalls: {stall}"):
+            say(f"warning: {problem}")
 
 
 def show_status(path: Path) -> tuple[Status, bool]:
@@ -84,6 +107,9 @@ def _lines(found: Status, path: Path) -> Iterator[str]:
         yield f"warning: {found.mixture.words}"
     for line in first_few([*found.ignored_lines, *found.unsaid_ends]):
         yield f"warning: {line}"
+    for node in remembered(found.history.bad_nodes, found.campaign.run):
+        days, site = found.campaign.run.bad_node_days, node.site
+        yield f"bad node {node.words}" + (f"; jobs leave it out for {days:g} days" if site else "")
     if found.trouble:
         yield f"last problem of a running network: {found.trouble}"
 

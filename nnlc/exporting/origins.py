@@ -16,7 +16,8 @@ from nnlc.errors import CampaignError, NnlcError, ResultsError
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.specification import Specification
 from nnlc.results.campaign_file import read_campaign_file
-from nnlc.results.history import Finish, makers, read_history
+from nnlc.results.history import Finish, read_history
+from nnlc.results.makers import makers
 from nnlc.results.mixture import mixture_of
 from nnlc.tables.campaign_files import CampaignFiles
 from nnlc.tables.folder_names import JOURNAL

@@ -4,13 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from nnlc import __version__
+from nnlc.console import say_once
 from nnlc.errors import SiteError
+from nnlc.schedulers.container import PYTHON, Container
 from nnlc.schedulers.site import Site
 from nnlc.system.extras import EXTRAS, install_command, missing
+from nnlc.system.shipped import shipped_folder
 from nnlc.wording import reason_of
 
 _ANSWER_SECONDS = 30.0
@@ -31,8 +35,8 @@ def find_python(python: str | None, site: Site, ranks: int = 1) -> str:
         SiteError: there is no such program, it has another nnlc or none, or it lacks torch or
             mpi4py.
     """
-    if python is None and site.python is not None:
-        return site.python
+    if site.container is not None or (python is None and site.python is not None):
+        return python_in_script(python, site)
     python = python or sys.executable
     in_container = any(not option.startswith("-") for option in site.launcher_options)
     if site.template or in_container or (site.setup and "/" not in python):
@@ -59,6 +63,74 @@ def find_python(python: str | None, site: Site, ranks: int = 1) -> str:
     return path
 
 
+def python_in_script(python: str | None, site: Site) -> str:
+    """Return the Python that a script names, unchecked: the user's, the site's or this one."""
+    here = sys.executable if site.container is None else PYTHON
+    return python or site.python or here
+
+
+def check_container(site: Site, python: str, ranks: int, folders: Sequence[str]) -> None:
+    """Check a site's container: its image, its nnlc, and that it sees some folders of this machine.
+
+    Args:
+        site: site; nothing is checked if it has no container.
+        python: Python in the image.
+        ranks: number of ranks of a job; several need mpi4py.
+        folders: folders that the ranks read or write; of those that don't exist yet, the parent
+            counts.
+
+    Raises:
+        SiteError: there is no such image, its Python has another nnlc, none, or lacks a module, or
+            a folder can't be seen in the container.
+    """
+    if site.container is None:
+        return
+    container = Container.read(site.container)
+    where = f"site {site.name}, key container"
+    program = container.options[0]
+    if not os.path.lexists(container.image):
+        recipe = shipped_folder("launch") / "nnlc.def"
+        raise SiteError(
+            f"{where}: {container.image}: no such image; {recipe} is the recipe of one, and says "
+            "how to build it"
+        )
+    if site.device == "cuda" and not container.shows_gpus:
+        say_once(
+            f"note: {where}: neither --nv nor --rocm: ranks see their GPUs only if the site's "
+            f"{program} adds them by itself"
+        )
+    if shutil.which(program) is None:
+        say_once(
+            f"note: {where}: {program} is not found on this machine, so the nnlc in "
+            f"{container.image} is not checked"
+        )
+        return
+    seen = [str(_existing(Path(folder))) for folder in folders]
+    seen = [folder for folder in seen if folder != "/"]
+    needed = EXTRAS["mpi" if ranks > 1 else "train"]
+    try:
+        nnlc, lacking = _ask([*container.command(seen), python], [*needed, *seen])
+    except ValueError as problem:
+        raise SiteError(f"{where}: {python} in {container.image} {problem}") from None
+    install = f"build the image again with nnlc {__version__}"
+    if nnlc != __version__:
+        has = "no nnlc" if nnlc is None else f"nnlc {nnlc}"
+        raise SiteError(f"{where}: {python} in {container.image} has {has}: {install}")
+    if hidden := [folder for folder in lacking if folder in seen]:
+        raise SiteError(
+            f"{where}: {hidden[0]} can't be seen in the container: your site may not allow users "
+            "to bind folders, or the path has a symbolic link; give the path without links"
+        )
+    if lacking:
+        lacks = ", ".join(lacking)
+        raise SiteError(f"{where}: {python} in {container.image} lacks {lacks}: {install}")
+
+
+def _existing(folder: Path) -> Path:
+    """Return a folder, or the nearest of its parents that exists."""
+    return next(path for path in (folder, *folder.parents) if path.is_dir())
+
+
 @cache
 def nnlc_of(python: str) -> tuple[str | None, list[str]]:
     """Return the version of a Python's nnlc, None if it has none, and modules that a worker lacks.
@@ -66,14 +138,25 @@ def nnlc_of(python: str) -> tuple[str | None, list[str]]:
     Raises:
         ValueError: the Python does not answer.
     """
-    python = os.path.abspath(python)  # noqa: PTH100  links must stay
-    code = (
-        "import sys, importlib.util, nnlc; print(nnlc.__version__, "
-        "*(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))"
-    )
+    return _ask([os.path.abspath(python)], EXTRAS["mpi"])  # noqa: PTH100  links must stay
+
+
+_QUESTION = """
+import sys, os, importlib.util, nnlc
+there = lambda name: os.path.isdir(name) if "/" in name else importlib.util.find_spec(name)
+print(nnlc.__version__, *(n for n, name in enumerate(sys.argv[1:]) if not there(name)))
+"""
+
+
+def _ask(python: Sequence[str], needed: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the version of a Python's nnlc, and which modules or folders it does not find.
+
+    Raises:
+        ValueError: the Python does not answer.
+    """
     try:
         answer = subprocess.run(  # noqa: S603  a list, no shell
-            [python, "-c", code, *EXTRAS["mpi"]],
+            [*python, "-c", _QUESTION, *needed],
             cwd="/",  # not in a checkout of nnlc, which would hide the installed nnlc
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -90,4 +173,4 @@ def nnlc_of(python: str) -> tuple[str | None, list[str]]:
         last = answer.stderr.strip().rpartition("\n")[2] or "it said nothing"
         raise ValueError(f"can't be asked for its nnlc: {last:.200}")
     version, *lacking = answer.stdout.strip().rpartition("\n")[2].split() or [""]
-    return version, lacking
+    return version, [needed[int(number)] for number in lacking if number.isdigit()]

@@ -30,6 +30,8 @@ class PlanRequest:
     """Walltime of each job."""
     elements: int | None = None
     """Elements of the job array."""
+    queue: str | None = None
+    """Queue of the jobs."""
 
 
 def asked_minutes(minutes: int | None, hours: float | None) -> int | None:
@@ -114,7 +116,7 @@ def queue_takes(site: Site) -> int | None:
     if site.max_queued_jobs is None:
         return None
     doubled = site.scheduler.submits_successor and site.requeue
-    return max(1, site.max_queued_jobs // 2) if doubled else site.max_queued_jobs
+    return max(1, site.max_queued_jobs // max(site.links_at_once, 2 if doubled else 1))
 
 
 def longer_sizes(site: Site, minutes: int) -> list[int]:
@@ -126,7 +128,7 @@ def longer_sizes(site: Site, minutes: int) -> list[int]:
 def too_short(site: Site) -> SiteError:
     """Return the error of a site where no job has time for training."""
     return SiteError(
-        f"site {site.name}: the jobs that it allows are too short: start, warning and saving take "
+        f"site {site.place}: the jobs that it allows are too short: start, warning and saving take "
         "all of their time; give the site longer bins, max_walltime_minutes or walltime_minutes"
     )
 
@@ -159,7 +161,7 @@ def _check_minutes(minutes: int, nodes: int | None, site: Site) -> None:
         longest = site.longest_minutes(nodes) or 0
         enough = _nearest(site, nodes, minutes)
         raise SiteError(
-            f"--minutes {minutes}: a job of {nodes} nodes on {site.name} may last {longest}; "
+            f"--minutes {minutes}: a job of {nodes} nodes on {site.place} may last {longest}; "
             f"the nearest possible is --minutes {longest}"
             + (f", or --nodes {enough}" if enough is not None else "")
         )
@@ -168,8 +170,8 @@ def _check_minutes(minutes: int, nodes: int | None, site: Site) -> None:
             raise too_short(site)
         longest = max(site.longest_minutes(low) or 0 for low, _ in _regions(site))
         raise SiteError(
-            f"--minutes {minutes}: no job on {site.name} may last so long; the nearest possible is "
-            f"--minutes {longest}"
+            f"--minutes {minutes}: no job on {site.place} may last so long; the nearest possible "
+            f"is --minutes {longest}"
         )
 
 
@@ -177,8 +179,10 @@ def _check_elements(elements: int, site: Site, networks: int) -> None:
     most, why = networks, f"{counted(networks, 'network is', 'networks are')} to train"
     takes = queue_takes(site)
     if takes is not None and takes < most:
-        most, why = takes, f"{site.name} has max_queued_jobs = {site.max_queued_jobs}"
-        if takes != site.max_queued_jobs:
+        most, why = takes, f"{site.place} has max_queued_jobs = {site.max_queued_jobs}"
+        if site.links_at_once > 1:
+            why += f", and {site.links_at_once} jobs of each element are submitted at once"
+        elif takes != site.max_queued_jobs:
             why += ", and each job submits its successor before it ends"
     if not site.scheduler.has_queue:
         most, why = 1, "without a scheduler there is no job array"
@@ -193,7 +197,7 @@ def _check_elements(elements: int, site: Site, networks: int) -> None:
 def _regions(site: Site) -> list[tuple[int, int]]:
     """Return the fewest and most nodes of each bin."""
     top = site.max_nodes or MOST
-    bins = [b.nodes for b in site.bins] or [(1, top)]
+    bins = [b.nodes for b in site.queue_bins] or [(1, top)]
     return [(low, min(high, top)) for low, high in bins if low <= top]
 
 

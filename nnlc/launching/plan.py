@@ -7,20 +7,18 @@ The plan keeps
 The walltime is the longest that the site allows for the job's nodes, since each job takes time to
 start and save. If the longest job needs less than half of it, the walltime is twice that job's
 time, rounded up to whole hours. Candidates that can't win are not replayed.
+`nnlc.launching.queue_choice` chooses among the plans of several queues.
 """
 
 import contextlib
 import dataclasses
-import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from nnlc.campaign.array_split import split
-from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import SiteError
-from nnlc.launching.forecast import Forecast, NetworkForecast, forecast_campaign, nothing_to_plan
+from nnlc.launching.forecast import Forecast, NetworkForecast, nothing_to_plan
 from nnlc.launching.limits import (
     SAVE_MINUTES,
     START_MINUTES,
@@ -34,9 +32,6 @@ from nnlc.launching.limits import (
     work_minutes,
 )
 from nnlc.launching.replay import MS_AN_HOUR, JobShape, Replay, replay
-from nnlc.results.folder import ResultsFolder
-from nnlc.results.paths import results_path
-from nnlc.schedulers.site import Site
 
 NODE_HOURS_TOLERANCE = 0.02
 MAKESPAN_TOLERANCE = 0.01
@@ -80,44 +75,18 @@ class Plan:
     """Number of jobs in which the longest network is trained."""
     command: str | None = None
     """Command that starts the jobs; None if the names of campaign and site are unknown."""
+    queues: tuple["Plan | str", ...] = ()
+    """Plan in each queue of the site, or the reason why there is none, in the site's order; empty
+    unless there are several queues."""
 
-
-def plan_campaign(
-    campaign: str,
-    name: str,
-    site: Site,
-    results: Path | None,
-    request: PlanRequest,
-    others: Sequence[str],
-) -> Plan:
-    """Return a plan with its command.
-
-    Args:
-        campaign: name or file of the campaign.
-        name: name or file of the site.
-        site: the site, with the user's account, if any.
-        results: results folder; default: results/<campaign>.
-        request: values of the plan that the user sets.
-        others: options that matter to `nnlc submit` alone, to be repeated in its command.
-
-    Raises:
-        NnlcError: the user must correct something.
-    """
-    loaded = load_campaign(campaign, accept_code=True)
-    folder = ResultsFolder(results_path(results, loaded.name))
-    plan = make_plan(forecast_campaign(loaded, site, folder), request)
-    words = [campaign, "--site", name, *_options(plan.chosen), *others]
-    words += ["--account", "YOURS"] if site.account_required and not site.account else []
-    words += ["--results", str(results)] if results else []
-    if site.scheduler.has_queue:
-        command = f"nnlc submit {shlex.join(words)}"
-    else:
-        command = f"nnlc render {shlex.join(words)} -o job.sh && {site.submit} job.sh"
-    return dataclasses.replace(plan, command=command)
+    @property
+    def charge(self) -> float:
+        """Charge for the jobs, in the site's unit."""
+        return self.chosen.node_hours * self.forecast.site.charge_factor
 
 
 def make_plan(forecast: Forecast, request: PlanRequest) -> Plan:
-    """Return a choice of jobs to submit.
+    """Return a choice of jobs to submit to the queue of a forecast's site.
 
     Raises:
         SiteError: the request is impossible at this site, or nothing is left to train.
@@ -155,13 +124,6 @@ def fewest_nodes(forecast: Forecast, request: PlanRequest) -> int:
     fewer = [c for c in others if c.nodes < asked.nodes and c.least_makespan_ms <= latest]
     enough = (c.nodes for c in fewer if planner.replay(c).replay.makespan_ms <= latest)
     return next(enough, asked.nodes)
-
-
-def _options(option: Option) -> list[str]:
-    """Return the options of `nnlc submit` and `nnlc render`."""
-    words = ["--nodes", str(option.nodes)]
-    words += ["--minutes", str(option.minutes)] if option.minutes else []
-    return words + (["--elements", str(option.elements)] if option.elements > 1 else [])
 
 
 @dataclass(frozen=True, slots=True)

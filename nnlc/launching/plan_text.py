@@ -54,10 +54,9 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
         f"{as_time(forecast.seconds_left)}; the longest network "
         f"{as_time(longest.seconds_with_setup)}, over {jobs}: {longest.network.spec.id}",
     )
-    yield "plan", _size(chosen)
+    yield "plan", _size(chosen) + (f", queue {forecast.site.queue}" if plan.queues else "")
     yield "jobs", _jobs(plan)
-    charge = chosen.node_hours * forecast.site.charge_factor
-    yield "node-hours", f"{_number(chosen.node_hours)}, charged {_number(charge)}"
+    yield "node-hours", f"{short_number(chosen.node_hours)}, charged {short_number(plan.charge)}"
     replay = chosen.replay
     yield (
         "of that",
@@ -66,6 +65,8 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
         f"{100 * replay.idle_share:.1f} % idle while the last networks end",
     )
     yield "makespan", f"{as_time(3600 * chosen.makespan_hours)}, without waiting in the queue"
+    for number, line in enumerate(_queues(plan)):
+        yield "" if number else "queues", line
     yield from _storage_lines(plan)
     yield "based on", f"{_basis(plan)}; {forecast.setup.words}"
     if forecast.trouble:
@@ -89,7 +90,31 @@ def _jobs(plan: Plan) -> str:
         words += ", each element's one after the other"
     if site.max_running_jobs and chosen.elements > 1:
         words += f"; at most {site.max_running_jobs} run at a time"
+    if (links := site.links_at_once) > 1:
+        words += f"; {links} of each element are submitted at once"
+        if chosen.jobs > links * chosen.elements:
+            words += ", too few: submit again when they have ended"
     return words
+
+
+def _queues(plan: Plan) -> Iterator[str]:
+    """Yield a line on each queue of a site that has several."""
+    site = plan.forecast.site
+    for name, other in zip(site.queues, plan.queues, strict=False):
+        if isinstance(other, str):
+            yield f"{name}: {other.splitlines()[0]}"
+            continue
+        size, makespan = _size(other.chosen).partition(":")[0], other.chosen.makespan_hours
+        words = (
+            f"{name}: {size}, {counted(other.chosen.jobs, 'job')}, charged "
+            f"{short_number(other.charge)}, makespan {as_time(3600 * makespan)}"
+        )
+        why = site.queues[name].only_on_request
+        if name == site.queue:
+            words += "; this plan"
+        elif why:
+            words += f"; only with --queue: {why}"
+        yield words
 
 
 def _storage_lines(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -171,14 +196,14 @@ def _comparison(plan: Plan) -> Iterator[str]:
             "-" if option.minutes is None else f"{option.minutes:,}",
             f"{option.elements:,}",
             f"{option.jobs:,}",
-            _number(option.node_hours),
+            short_number(option.node_hours),
             as_time(3600 * option.makespan_hours),
             f"{100 * option.replay.idle_share:.0f} %",
         )
         yield f"{label:<{_LABEL}}" + "".join(f"{value:>11}" for value in values)
 
 
-def _number(value: float) -> str:
+def short_number(value: float) -> str:
     """Return a number with three digits, since predictions are not more accurate."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
@@ -194,8 +219,8 @@ def as_time(seconds: float) -> str:
     """Return seconds as text, in hours or minutes if they are many."""
     for unit, length in (("h", 3600), ("min", 60)):
         if seconds >= length:
-            return f"{_number(seconds / length)} {unit}"
-    return f"{_number(seconds)} s"
+            return f"{short_number(seconds / length)} {unit}"
+    return f"{short_number(seconds)} s"
 
 
 def as_gigabytes(size: float) -> str:

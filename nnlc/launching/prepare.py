@@ -60,7 +60,7 @@ def prepare(request: Request, site: Site, results: ResultsFolder, campaign: Camp
     content = _HEAD + campaign_toml(campaign)
     names = _numbered(f"campaign-{hashlib.sha256(content).hexdigest()[:12]}")
     copy = next(p for name in names if _free(p := folder / f"{name}.toml", content))
-    request = replace(request, campaign=str(copy), submitted=True, logs=_log_folder(results))
+    request = replace(request, campaign=str(copy), submitted=True, logs=_log_folder(results, site))
     for name in _numbered(site.name):
         parts = _parts(request, site, folder / name)
         scripts = [(Path(p.script or ""), render_script(p, site, campaign)) for p in parts]
@@ -89,10 +89,10 @@ def check_script(path: Path, text: str, site: Site) -> list[str]:
     return list(_lines(path, findings))
 
 
-def _log_folder(results: ResultsFolder) -> str | None:
+def _log_folder(results: ResultsFolder, site: Site) -> str | None:
     """Return the path of the logs; None if a directive can't have it, as schedulers alter it."""
     path = str(results.logs_folder.absolute())
-    return None if set(path) & set('"\\%`$') else path
+    return None if set(path) & set(site.scheduler.not_in_logs) else path
 
 
 def _lines(path: Path, findings: list[Finding]) -> Iterator[str]:

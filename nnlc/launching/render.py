@@ -6,7 +6,7 @@ passes a filter: `quote` in shell commands, `word` in directives, which no shell
 
 import shlex
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import SiteError
 from nnlc.networks.image_sets import comes_with_nnlc
-from nnlc.results.paths import results_path
+from nnlc.results.paths import ResultsPaths, results_path
+from nnlc.schedulers.container import Container
 from nnlc.schedulers.scheduler import LEAST_SECONDS
 from nnlc.schedulers.site import Site
-from nnlc.schedulers.site_values import MOST, check_line, check_word
+from nnlc.schedulers.site_queues import other_queues_for
+from nnlc.schedulers.site_values import MOST, check_word
 from nnlc.system.environment import DETERMINISM
+from nnlc.system.one_line import check_line
 from nnlc.system.shipped import shipped_folder, shipped_names
 from nnlc.wording import counted, reason_of
 
@@ -55,6 +58,8 @@ class Request:
     """Python interpreter, taken literally."""
     script: str | None = None
     """Path of the script if it is known, for jobs that submit themselves again."""
+    leave_out: tuple[str, ...] = ()
+    """Hosts of nodes that the job must not get, since they took earlier ones down."""
     submitted: bool = False
     """True if the campaign is the copy of a submission, which users don't edit."""
 
@@ -81,16 +86,17 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
             f'give --account, or write a site file with extends = "{site.name}" and account = "…"'
         )
     campaign = campaign or load_campaign(request.campaign)
+    if site.container is not None:
+        request = _with_full_paths(request, campaign)
     nodes, minutes = _size(request, site, campaign)
     here = request.elements if request.here is None else request.here
     argument = _campaign_argument(request.campaign)
-    from_files = [
-        name
-        for name in campaign.image_sets()
-        if campaign.datasets[name].npz is None and not comes_with_nnlc(name)
-    ]
+    results = request.results or str(results_path(None, campaign.name))
+    stage_images = bool(site.local_disk and request.images and _staged_sets(campaign))
+    seen = replace(request, images=None) if stage_images else request
     scheduler = site.scheduler
-    words = site.model_dump(exclude={"notice", "scheduler"}) | {
+    directives = scheduler.directives(site)
+    words = site.model_dump(exclude={"notice", "scheduler", "bins", "queues"}) | {
         "scheduler": scheduler.name,
         "has_queue": scheduler.has_queue,
         "job_name": campaign.name,
@@ -106,16 +112,23 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "elements": request.elements,
         "first_element": request.first_element,
         "last_index": here - 1,
-        "results": request.results or str(results_path(None, campaign.name)),
+        "results": results,
         "logs": request.logs,
         "images": request.images,
-        "stage_images": bool(site.local_disk and request.images and from_files),
+        "stage_images": stage_images,
         "trainers": site.trainers_per_gpu,
-        "directives": scheduler.directives(site),
+        "queue": None if scheduler.queue_directives(site) else site.queue,
+        "directives": scheduler.leaving_out(directives, request.leave_out),
+        "left_out": request.leave_out,
+        "own_left_out": scheduler.left_out(directives),
+        "bad_nodes": str(ResultsPaths(Path(results)).bad_nodes_file),
         "start_mps": site.mps and not scheduler.runs_mps,
         "gpu_flags": site.device == "cuda",
         "gpu_option": site.gpu.option if site.gpu and site.device != "cpu" else None,
         "python": request.python,
+        "container": None if site.container is None else Container.read(site.container),
+        "folders": folders_of(seen, campaign),
+        "notify": campaign.run.notify or site.notify,
         "script": request.script,
         "reads_input": site.submit.endswith("<"),
         "notice_signal": site.notice.signal,
@@ -126,6 +139,39 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "determinism": DETERMINISM,
     }
     return _render(site, words)
+
+
+def folders_of(request: Request, campaign: Campaign) -> list[str]:
+    """Return the folders that the ranks read or write: results, images, campaign and its family.
+
+    The campaign that a submission copies into the results folder needs no other file of campaigns.
+    """
+    found = [request.results or str(results_path(None, campaign.name))]
+    if request.images and _staged_sets(campaign):
+        found.append(request.images)
+    if (argument := _campaign_argument(request.campaign)).startswith("/"):
+        found.append(str(Path(argument).parent))
+    own = (campaign.datasets[name].npz for name in campaign.image_sets())
+    found += [str(Path(file).parent) for file in own if file is not None]
+    if campaign.family is not None and campaign.family.folder is not None:
+        found.append(campaign.family.folder)
+    return found
+
+
+def _staged_sets(campaign: Campaign) -> list[str]:
+    """Return the image sets that 'nnlc stage' brings into the folder of images."""
+    return [
+        name
+        for name in campaign.image_sets()
+        if campaign.datasets[name].npz is None and not comes_with_nnlc(name)
+    ]
+
+
+def _with_full_paths(request: Request, campaign: Campaign) -> Request:
+    """Return a request with full paths of results and images, as containers need them."""
+    results = request.results or results_path(None, campaign.name)
+    images = request.images and str(Path(request.images).absolute())
+    return replace(request, results=str(Path(results).absolute()), images=images)
 
 
 def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
@@ -143,11 +189,12 @@ def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
     try:
         longest = site.longest_minutes(nodes)
     except ValueError as problem:
-        raise SiteError(f"nodes = {nodes}: {problem}") from None
+        hint = other_queues_for(site, nodes, minutes)
+        raise SiteError(f"nodes = {nodes}: {problem}{hint}") from None
     if longest is not None and minutes > longest:
         raise SiteError(
-            f"walltime_minutes = {minutes}, but a job of {nodes} nodes on {site.name} may last "
-            f"{longest}"
+            f"walltime_minutes = {minutes}, but a job of {nodes} nodes on {site.place} may last "
+            f"{longest}{other_queues_for(site, nodes, minutes)}"
         )
     if not site.scheduler.has_queue:
         if asked is not None:

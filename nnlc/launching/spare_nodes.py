@@ -23,7 +23,7 @@ def spare_nodes_notes(
     As every plan, it needs the `[gpu]` of the site.
     """
     nodes = enough = asked.nodes or site.nodes
-    if nodes == 1 or site.gpu is None:
+    if nodes == 1 or site.gpu is None or not site.knows_queue:
         return
     try:
         forecast = forecast_campaign(campaign, site, results)

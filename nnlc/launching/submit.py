@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,7 @@ class Record(BaseModel):
     cluster: str = Field(default_factory=asked_clusters)
     """Cluster of the job; empty for this machine's own. Old records lack it: their jobs are on the
     cluster that the user's environment names."""
+    notify: str | None = None  # the site's command, for `nnlc status --watch`
 
     @property
     def job(self) -> str:
@@ -116,19 +118,25 @@ def _alone(results: ResultsFolder) -> Iterator[None]:
 def _submit_all(
     submission: Submission, site: Site, scheduler: Queue, results: ResultsFolder
 ) -> Iterator[Record]:
-    for path, _ in submission.scripts:
+    before: str | None = None
+    for path, link in product((path for path, _ in submission.scripts), range(site.links_at_once)):
         record = Record(
             mark=f"nnlc-{secrets.token_hex(6)}",
             script=str(path),
             scheduler=site.scheduler.name,
             site=site.name,
-            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             id=None,
             cluster="",
+            notify=site.notify,
         )
         _write(results, record)
         try:
-            record = record.of(scheduler.submit(path, record.mark, site.submit))
+            if link and before is not None:
+                job = scheduler.submit_after(before, path, record.mark, site.submit)
+            else:
+                job = scheduler.submit(path, record.mark, site.submit)
+            before, record = job, record.of(job)
         except UnansweredError as problem:
             raise UnansweredError(
                 f"{problem}; the next 'nnlc submit' or 'nnlc status' checks whether {path} is in "
@@ -223,7 +231,8 @@ def cancel(results: ResultsFolder, scheduler: Queue) -> list[str]:
     while True:
         found = queue(results, scheduler)
         # Ending jobs too: a job that is requeued is first shown as ending.
-        for job in [job for job, states in found.items() if states and job not in told]:
+        # A chain's last job first: the end of a job would let the next one start.
+        for job in [job for job, states in found.items() if states and job not in told][::-1]:
             told.append(job)
             try:
                 scheduler.cancel(job)

@@ -15,7 +15,7 @@ from nnlc.errors import ExitStatus
 from nnlc.ranks.heartbeat import SILENT_SECONDS, Heartbeat
 from nnlc.ranks.mpi import Link
 from nnlc.ranks.notices import Notices
-from nnlc.ranks.preflight import describe_host
+from nnlc.ranks.preflight import describe_host, node_name
 from nnlc.ranks.trainer_link import TrainerLink
 from nnlc.system import messages
 from nnlc.system.environment import in_words, overruled
@@ -148,6 +148,12 @@ class Agent:
                 f"error: rank {self._link.rank} has not heard from rank {gone} for "
                 f"{SILENT_SECONDS:.0f} s; the job ends: start it again"
             )
+            if self.gatherer is not None:
+                self.gatherer.nodes.silent(gone)
+            elif self._configuration is not None:
+                from nnlc.ranks.node_trouble import record_silence  # few jobs need it
+
+                record_silence(gone, self._configuration)
             self._link.abort(ExitStatus.UNFINISHED)
 
     def _handle_received(self) -> None:
@@ -285,7 +291,7 @@ class Agent:
             return
         if not trainer.leaving:
             message = {"kind": "died", "trainer": trainer.number, "index": trainer.network}
-            self._send_to_gatherer({**message, "reason": reason})
+            self._send_to_gatherer({**message, "reason": reason, "node": node_name()})
         del self._trainers[trainer.number]
         worked = trainer.network is not None or trainer.has_worked
         deaths = self._deaths[trainer.number] = 0 if worked else self._deaths[trainer.number] + 1

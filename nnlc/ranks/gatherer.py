@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from nnlc.campaign.campaign import CampaignNetwork
-from nnlc.errors import DeviceError, ExitStatus, NnlcError
+from nnlc.errors import ExitStatus, NnlcError
 from nnlc.ranks.attempts import is_out_of_memory
 from nnlc.ranks.disk_trouble import DiskTrouble
 from nnlc.ranks.gpu_packing import pack_gpus
 from nnlc.ranks.handout import HandOut
 from nnlc.ranks.job import GO_ON, Job
 from nnlc.ranks.lost_jobs import LostJobs
+from nnlc.ranks.node_trouble import REPAIR
 from nnlc.ranks.preflight import check_ranks, choose_device, device_names, report, warnings
 from nnlc.ranks.rank_checks import RankChecks
 from nnlc.ranks.running_networks import RunningNetworks
@@ -41,7 +42,7 @@ class Gatherer:
     """
 
     def __init__(self, job: Job) -> None:
-        self._job = job
+        self._job, self.nodes = job, job.nodes
         self._running = RunningNetworks(job)
         self._hand_out: HandOut  # set when the last rank has said hello
         self._shutdown = Shutdown(job.ranks, job.clock)
@@ -97,7 +98,7 @@ class Gatherer:
         try:
             yield
         except NnlcError as problem:
-            self._begin_shutdown(ExitStatus.ERROR, f"error: {problem}")
+            self._begin_shutdown(*self.nodes.end_of(problem))
 
     def _handle(self, rank: int, message: messages.Message) -> None:
         match message["kind"]:
@@ -144,7 +145,7 @@ class Gatherer:
         """Note a rank's "hello" or counts; after the last hello, have costs counted, then begin."""
         job = self._job
         if message["kind"] == "hello":
-            self._hellos[rank] = message
+            self._hellos[rank], self.nodes.places[rank] = message, message["node"]
         if len(self._hellos) < job.ranks or self._shutdown.status is not None:
             return
         if self._counting is not None:
@@ -249,16 +250,15 @@ class Gatherer:
         forgiven = self._job.attempts.faulty(rank, last=last)
         if not forgiven:
             return
-        self._job.journal.write("retire", rank=rank, reason=reason, ids=forgiven)
+        self.nodes.retire(rank, reason, forgiven)
         for name in self._given_up.keys() & set(forgiven):
             self._hand_out.failures -= 1
             self._hand_out.retry(rank, self._given_up.pop(name))
-        where = f"rank {rank} on {self._hellos[rank]['host']}"
         what = f"{len(forgiven)} networks in a row ended before their first half epoch ({reason})"
         if last:
-            raise DeviceError(f"{where}: {what}; repair its device, or give the job another node")
+            raise self.nodes.error(rank, f"{what}; {REPAIR}")
         self._hand_out.retire(rank)
-        self._job.progress.message(f"{where} gets no more networks: {what}")
+        self._job.progress.message(f"{self.nodes.where(rank)} gets no more networks: {what}")
 
     def _on_fatal(self, rank: int, message: messages.Message) -> None:
         """End the job if a trainer can't start; once all hosts are checked, count its death."""
@@ -277,16 +277,17 @@ class Gatherer:
             return
         reason = f"{message['reason']} while it had no network; its output above says why"
         if not self._checked:
-            raise DeviceError(f"rank {rank}: {reason}")
+            self.nodes.places.setdefault(rank, message["node"])
+            raise self.nodes.error(rank, reason)
         self._hand_out.remove_idle(rank, message["trainer"])
         self._idle_deaths[rank] += 1
         if self._idle_deaths[rank] < MAX_IDLE_DEATHS:
             return
         if self._hand_out.is_last_rank(rank):
-            raise DeviceError(f"rank {rank}: {reason}")
+            raise self.nodes.error(rank, reason)
         if self._idle_deaths[rank] == MAX_IDLE_DEATHS:
             self._hand_out.retire(rank)
-            self._job.journal.write("retire", rank=rank, reason=reason, ids=[])
+            self.nodes.retire(rank, reason, [])
             self._job.progress.message(f"rank {rank} gets no more networks: {reason}")
 
     def _begin_shutdown(self, status: ExitStatus, why: str) -> None:

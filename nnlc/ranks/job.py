@@ -11,6 +11,8 @@ from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.ranks.attempts import Attempts
 from nnlc.ranks.backlog import Unfinished
 from nnlc.ranks.leases import Leases
+from nnlc.ranks.node_trouble import NodeTrouble
+from nnlc.ranks.preflight import node_name
 from nnlc.ranks.time_left import TimeLeft
 from nnlc.ranks.waiting import Order
 from nnlc.results.folder import ResultsFolder, checkpoints_in
@@ -60,6 +62,7 @@ class Job:
     attempts: Attempts
     leases: Leases
     """Leases of this job, already begun."""
+    nodes: NodeTrouble
     time_left: TimeLeft
     journal: Journal
     last_event_time: str | None = None
@@ -89,6 +92,8 @@ class Job:
             "images": str(self.images_root.absolute()),
             "results": str(self.results.path.absolute()),
             "checkpoints": str(self.results.checkpoints_folder.absolute()),
+            "site": self.nodes.site,
+            "node": node_name(),
             "device": device,
         }
 

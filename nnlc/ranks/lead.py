@@ -3,6 +3,7 @@
 import argparse
 import os
 import shlex
+from typing import TYPE_CHECKING
 
 from nnlc.campaign.array_split import networks_of_element
 from nnlc.campaign.campaign import Campaign, load_campaign
@@ -15,6 +16,7 @@ from nnlc.ranks.gatherer import Gatherer
 from nnlc.ranks.job import Job
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.mpi import OPEN_MPI, launcher_rank
+from nnlc.ranks.node_trouble import NodeTrouble
 from nnlc.ranks.progress import Progress
 from nnlc.ranks.time_left import TimeLeft, seconds_left
 from nnlc.results.folder import ResultsFolder
@@ -27,9 +29,15 @@ from nnlc.schedulers.site_values import Gpu
 from nnlc.system.files import ignored_lines, why_unread
 from nnlc.wording import all_of, counted, first_few
 
+if TYPE_CHECKING:
+    from nnlc.ranks.notifier import Notifier
 
-def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
+
+def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> "Notifier | None":
     """Give rank 0's agent a gatherer, or stop all ranks if nothing is left to do.
+
+    Returns:
+        What tells the user of this job, if a command is to be told.
 
     Raises:
         NnlcError: the user must correct something.
@@ -43,6 +51,12 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     if options.elements > 1:
         networks = networks_of_element(campaign, networks, options.element, options.elements)
         name += f", element {options.element} of {options.elements}"
+    notifier = None
+    if (command := campaign.run.notify or options.notify) and not options.preflight:
+        from nnlc.ranks.notifier import Notifier  # few jobs need it
+        from nnlc.results.notices import Notices
+
+        notifier = Notifier(Notices(command, results, campaign.name, results.ready))
     found = inventory(results, campaign, networks, history.finishes)
     work = find_unfinished(networks, found, history.failures)
     warnings = [f"warning: {line}" for line in first_few(ignored_lines(results.unusable_entries()))]
@@ -52,7 +66,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         if not work.failed and not work.not_whole:
             _tell(f"{name}: {all_of(work.done, 'table')} in {results.path}")
             agent.stop_all(ExitStatus.DONE)
-            return
+            return notifier
         _tell(f"{name}: nothing is left to train; {results.path} has {counted(work.done, 'table')}")
         if work.failed:
             _tell(
@@ -61,7 +75,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
                 "next start try them again"
             )
         agent.stop_all(ExitStatus.DONE_WITH_FAILURES)
-        return
+        return notifier
     if costs_trouble:
         _tell(f"warning: {costs_trouble}; the networks are counted again")
     leases = Leases(results.leases_folder, results.ready)
@@ -74,7 +88,16 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         from nnlc.results.mixture import mixture_of  # a first start doesn't need it
 
         mixture = mixture_of(networks, campaign.training, history.finishes, work.tables)
-    journal = NoJournal if options.preflight else Journal
+    kind = NoJournal if options.preflight else Journal
+    journal = kind(results.journal_folder, results.ready)
+    if notifier is not None:
+        journal = notifier.journal(results.journal_folder, results.ready, options.notify_as)
+    folder, run = results.journal_folder, campaign.run
+    nodes = NodeTrouble(folder, journal, run, options.site, history.bad_nodes)
+    nodes.begin()
+    if options.begun is not None:
+        about = {"job": options.job, "site": options.site, "begun": options.begun}
+        journal.write("script", **about, nodes=options.nodes, ranks=ranks)
     log, launcher = standard_output(), launcher_rank(dict(os.environ))
     # Open MPI gives ranks a terminal even if its own output is a file.
     live = log.isatty() and not (launcher and launcher[0] == OPEN_MPI)
@@ -94,13 +117,15 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             attempts=Attempts(campaign.run.attempts, history.attempts),
             leases=leases,
             time_left=TimeLeft(seconds_left(options.time_left, os.environ), since=options.since),
-            journal=journal(results.journal_folder, results.ready),
+            nodes=nodes,
+            journal=journal,
             last_event_time=history.last_time,
             open_jobs=history.open_jobs,
             progress=Progress(name, campaign.half_epochs, log, work.kept, live=live),
             only_preflight=options.preflight,
         )
     )
+    return notifier
 
 
 def _opened(options: argparse.Namespace) -> tuple[Campaign, ResultsFolder]:

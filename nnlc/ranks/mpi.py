@@ -13,7 +13,7 @@ from nnlc.errors import LaunchError
 from nnlc.system import messages
 
 # Environment variables in which each launcher gives rank, number of ranks and rank on the node.
-# PMI_* come from Hydra (MPICH, Intel MPI), JSM_* from jsrun, PALS_* from HPE Cray.
+# PMI_* come from Hydra (MPICH, Intel MPI) and HPE Cray, JSM_* from jsrun, PALS_* from HPE Cray.
 OPEN_MPI = "Open MPI's mpirun"
 _LAUNCHERS = {
     OPEN_MPI: (
@@ -22,7 +22,7 @@ _LAUNCHERS = {
         "OMPI_COMM_WORLD_LOCAL_RANK",
     ),
     "jsrun": ("JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_LOCAL_RANK"),
-    "PALS": ("PALS_RANKID", "PALS_SIZE", "PALS_LOCAL_RANKID"),
+    "PALS": ("PALS_RANKID", "PMI_SIZE", "PALS_LOCAL_RANKID"),
     "mpirun": ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),
     "srun": ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
 }

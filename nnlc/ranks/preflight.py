@@ -3,15 +3,18 @@
 import os
 import platform
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 
-from nnlc.errors import DeviceError
+from nnlc.errors import DeviceError, NodeError
 from nnlc.system import messages
 from nnlc.system.environment import in_words
 from nnlc.system.hardware import gpus_of_node
 from nnlc.wording import counted, some_of
 
-FLAGS = "jsrun -g 1 -c 7; srun --gpus-per-task=1 --cpus-per-task=8"
+FLAGS = (
+    "jsrun -g 1 -c 7; srun --gpus-per-task=1 --cpus-per-task=8; "
+    "mpiexec -ppn 4 --depth=8 --cpu-bind=depth"
+)
 """Launcher options that give each rank its own GPU and cores."""
 
 _GIVE = f"have the launcher give one to each rank ({FLAGS})"
@@ -28,11 +31,17 @@ def describe_host() -> messages.Message:
     cores = len(os.sched_getaffinity(0)) if known else node_cores
     return {
         "host": platform.node(),
+        "node": node_name(),
         "cores": cores,
         "node_cores": node_cores,
         "node_gpus": gpus_of_node(),
         "visible": in_words({name: os.environ[name] for name in _VISIBLE if name in os.environ}),
     }
+
+
+def node_name() -> str:
+    """Return the name of this node in its scheduler's words, which Slurm tells its ranks."""
+    return os.environ.get("SLURMD_NODENAME") or platform.node()
 
 
 def gpu_of_rank(rank: int, hello: messages.Message) -> Hashable:
@@ -73,10 +82,11 @@ def choose_device(asked: str, hellos: Mapping[int, messages.Message]) -> str:
         reason = withheld or f"{seen}, but --device cuda asks for one: {_GIVE}"
         raise DeviceError(f"{reason}, or start with --device cpu")
     places = some_of([f"{rank} on {hellos[rank]['host']}" for rank in blind], 8)
-    raise DeviceError(
+    problem = (
         f"{len(blind)} of {len(hellos)} ranks see no GPU where others do (rank {places}): "
         f"start one rank per GPU ({FLAGS}), or all with --device cpu"
     )
+    raise _of_nodes(problem, blind, hellos)
 
 
 def device_names(hellos: Mapping[int, messages.Message], device: str) -> set[str]:
@@ -190,10 +200,20 @@ def _refuse_unusable(asked: str, hellos: Mapping[int, messages.Message]) -> None
     if reasons:
         rank, *others = reasons
         those = f", and {counted(len(others), 'more rank')} theirs" if others else ""
-        raise DeviceError(
+        problem = (
             f"rank {rank} on {hellos[rank]['host']} can't use its GPU{those}: {reasons[rank]}; to "
             "train on processors, start with --device cpu"
         )
+        raise _of_nodes(problem, reasons, hellos)
+
+
+def _of_nodes(
+    problem: str, ranks: Iterable[int], hellos: Mapping[int, messages.Message]
+) -> DeviceError:
+    """Return an error of the nodes of some ranks; not of theirs if no rank of a node is fine."""
+    bad = {hellos[rank]["node"] for rank in ranks}
+    fine = {hello["node"] for rank, hello in hellos.items() if rank not in {*ranks}} - bad
+    return NodeError(problem, sorted(bad)) if fine else DeviceError(problem)
 
 
 def _refuse_different(

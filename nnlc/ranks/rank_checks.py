@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Mapping
 
-from nnlc.errors import DeviceError, FamilyError
+from nnlc.errors import FamilyError, NodeError
 from nnlc.ranks.job import Job
 from nnlc.ranks.preflight import by_value, gpu_of_rank
 from nnlc.system import messages
@@ -57,18 +57,19 @@ class RankChecks:
         """Note that a rank has made its checks.
 
         Raises:
-            DeviceError: its GPU did not pass.
+            NodeError: its GPU did not pass.
             FamilyError: a module of the user's own family did not pass.
         """
         if (problem := checked.get("device_problem")) is not None:
             hello = self._hellos[rank]
             fact = hello["devices"][0]
             known = [f"{key.upper()} {fact[key]}" for key in ("pci", "uuid") if fact.get(key)]
-            raise DeviceError(
+            raise NodeError(
                 f"rank {rank} on {hello['host']}: its GPU, {', '.join([fact['name'], *known])}, "
                 f"did not pass its check: {problem}; look up its memory errors ('nvidia-smi -q -d "
                 "ECC', 'rocm-smi --showrasinfo') and give the job another node; if all GPUs of "
-                "this kind do the same, please report it"
+                "this kind do the same, please report it",
+                [hello["node"]],
             )
         if (seconds := checked.get("device_seconds")) is not None:
             job.journal.write("check", rank=rank, seconds=seconds)

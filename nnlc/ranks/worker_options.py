@@ -99,8 +99,35 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         "--element",
         type=_whole(0, MAX_ELEMENTS - 1),
         metavar="I",
-        help="number of this element, from 0; default from Slurm or LSF",
+        help="number of this element, from 0; default from Slurm, LSF or PBS",
     )
+    parser.add_argument(
+        "--site",
+        type=_word,
+        default="",
+        metavar="NAME",
+        help="site of the job script, which starts the next job without nodes that ended this one; "
+        "job scripts set it, and the next three",
+    )
+    parser.add_argument(
+        "--job", type=_word, default="", metavar="ID", help="ID of the scheduler's job"
+    )
+    parser.add_argument(
+        "--begun",
+        type=_whole(0, 1 << 40),
+        metavar="SECONDS",
+        help="time when the job script began, in seconds since 1970",
+    )
+    parser.add_argument(
+        "--nodes", type=_whole(1, 1 << 30), metavar="N", help="number of the job's nodes"
+    )
+    parser.add_argument(
+        "--notify",
+        metavar="COMMAND",
+        help="shell command that is told when the campaign ends or fails, unless the campaign has "
+        "its own, run.notify; job scripts set it, and the next",
+    )
+    parser.add_argument("--notify-as", metavar="WORD", help="name of this job in its script")
     parser.add_argument(
         "--accept-code",
         action="store_true",
@@ -143,6 +170,12 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _word(text: str) -> str:
+    if not (text.isascii() and text.isprintable() and len(text) < 256) or " " in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a word")
+    return text
 
 
 def _minutes(text: str) -> float:

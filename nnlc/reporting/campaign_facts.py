@@ -7,8 +7,9 @@ from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.reporting.network_state import Fact, NetworkState, State
-from nnlc.results.history import History, makers
+from nnlc.results.history import History
 from nnlc.results.logs import newest_log
+from nnlc.results.makers import makers
 from nnlc.results.mixture import mixture_of
 from nnlc.tables.frames import Tables
 from nnlc.wording import counted, duration

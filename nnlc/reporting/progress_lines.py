@@ -1,6 +1,7 @@
 """Lines on a campaign's progress: saved networks, last event, and training time left."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from heapq import heapreplace
 from math import inf
@@ -61,6 +62,38 @@ def training_left(
 ) -> float | None:
     """Return the seconds that trainers need for the rest of a campaign, without pauses.
 
+    None if costs are unknown, or if the folder has neither measurements nor a fitted machine.
+    """
+    times = training_times(results, campaign, networks, history, left) if trainers else None
+    if times is None:
+        return None
+    ends = [0.0] * min(trainers, len(times.left))  # a journal may be damaged
+    for seconds in sorted(times.left, reverse=True):  # jobs train the longest network first
+        heapreplace(ends, ends[0] + seconds)
+    return max(ends) if max(ends) < inf else None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingTimes:
+    """Seconds of training of a campaign's networks, by one trainer each."""
+
+    left: list[float]
+    """Seconds left of each network without a table."""
+    measured: float
+    """Seconds of the networks with a table, on the devices of the last job."""
+    predicted: float
+    """Prediction for the same networks, without their measurements."""
+
+
+def training_times(
+    results: ResultsFolder,
+    campaign: Campaign,
+    networks: Sequence[CampaignNetwork],
+    history: History,
+    left: Mapping[str, Reached],
+) -> TrainingTimes | None:
+    """Return measured and predicted times of training.
+
     A network with measured half epochs keeps its pace. Others are predicted, and corrected by all
     measured networks. None if costs are unknown, or if the folder has neither measurements nor a
     fitted machine.
@@ -71,12 +104,13 @@ def training_left(
     half_epochs, names = campaign.half_epochs, history.jobs.device_names
     device = history.jobs.device or "cuda"
     known = machine_for(results, names, device)
-    totals = {
+    done = {
         id_: finish.seconds_of_all(half_epochs) or 0.0
         for id_, finish in history.finishes.items()
         if finish.device in names
-    } | {id_: half_epochs * reached.pace for id_, reached in left.items() if reached.pace}
-    if not trainers or not (totals or known.fitted):
+    }
+    totals = done | {id_: half_epochs * one.pace for id_, one in left.items() if one.pace}
+    if not (totals or known.fitted):
         return None
     correction = SpeedCorrection()
     predicted: dict[str, tuple[Kind, float]] = {}
@@ -95,10 +129,10 @@ def training_left(
         * (totals.get(id_) or correction.factor(predicted[id_][0]) * predicted[id_][1])
         for id_, reached in left.items()
     ]
-    ends = [0.0] * min(trainers, len(rest))  # a journal may be damaged
-    for seconds in sorted(rest, reverse=True):  # jobs train the longest network first
-        heapreplace(ends, ends[0] + seconds)
-    return max(ends) if max(ends) < inf else None
+    both = done.keys() & predicted.keys() - left.keys()
+    return TrainingTimes(
+        rest, sum(done[id_] for id_ in both), sum(predicted[id_][1] for id_ in both)
+    )
 
 
 @cache  # a watcher asks every few seconds

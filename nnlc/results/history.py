@@ -1,8 +1,7 @@
 """History of a campaign's networks over all jobs so far, read from the journal."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
@@ -11,16 +10,13 @@ from typing import Any
 from nnlc.families.arithmetic import FIRST, settings_for
 from nnlc.networks import ImageSet, Specification
 from nnlc.networks.recipe import TrainingSection
+from nnlc.results.bad_nodes import BadNode, BadNodes
 from nnlc.results.job_facts import PREDICATES, JobFacts, event_words, job_facts
 from nnlc.results.journal import read_files
 from nnlc.results.open_jobs import OpenJob, OpenJobs
-from nnlc.system.environment import rule_of
-from nnlc.system.newer_format import version_numbers
 from nnlc.wording import printable
 
 _PLAIN = str | int | float | None
-_NAMES = {"torch": "torch", "cuda": "CUDA", "hip": "HIP", "cudnn": "cuDNN"}
-"""Names, in words for users, of the libraries that a table's bits depend on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +134,8 @@ class History:
     """Last event in words; "" if there is none."""
     open_jobs: Sequence[OpenJob] = ()
     """Jobs without a recorded end (`nnlc.results.open_jobs`); older journals do not show them."""
+    bad_nodes: Sequence[BadNode] = ()
+    """Nodes that took a job down, or whose ranks were retired, the newest last."""
 
 
 def read_history(folder: Path) -> History:
@@ -147,7 +145,7 @@ def read_history(folder: Path) -> History:
     """
     history = History()
     last_time = trouble = None
-    open_jobs = OpenJobs()
+    open_jobs, bad_nodes = OpenJobs(), BadNodes()
     last: tuple[str, dict[str, Any]] | None = None
     starts: dict[str, dict[str, Any]] = {}
     before: dict[str, tuple[str, dict[str, Any]] | None] = {}
@@ -157,6 +155,7 @@ def read_history(folder: Path) -> History:
         last_time, last = _word(event["time"]), (name, event)
         ids = _ids(event)
         open_jobs.follow(name, event, set(ids))
+        bad_nodes.follow(event)
         if event["event"] == "trouble":
             trouble = f"{last_time}: {_word(event.get('reason'))}"
         elif event["event"] in ("job", "end"):
@@ -174,6 +173,7 @@ def read_history(folder: Path) -> History:
         last_time=last_time,
         last_event="" if last is None else event_words(last[1], starts.get(last[0])),
         open_jobs=open_jobs.unreported(),
+        bad_nodes=bad_nodes.all(),
     )
 
 
@@ -203,62 +203,6 @@ def _take(history: History, id_: str, event: dict[str, Any]) -> None:
             history.failures.pop(id_, None)
     if count > 0:
         history.attempts[id_] = count
-
-
-def makers(finishes: Iterable[Finish]) -> list[tuple[str, int]]:
-    """Return the devices and libraries that made tables, in words, with the number of tables.
-
-    Two makers are told apart if their tables could differ by a bit: tables of one maker and one
-    arithmetic depend on network and campaign alone. Settings are named only if they differ; all
-    versions of nnlc are named. Tables without a recorded device or version are left out.
-    """
-    groups: Counter[_Maker] = Counter()
-    releases: dict[tuple[str, ...], set[str]] = {}
-    for finish in finishes:
-        maker = _maker(finish)
-        groups[maker] += 1
-        releases.setdefault(maker[0], set()).update(filter(None, [finish.versions.get("nnlc")]))
-    values: dict[str, set[str | None]] = {}
-    for each in (dict(settings) for _, settings in groups):
-        for key in {key for _, settings in groups for key, _ in settings}:
-            if key in each or rule_of(key) == "recorded":  # no value: not set
-                values.setdefault(key, set()).add(each.get(key))
-    words: Counter[str] = Counter()
-    for (device_and_versions, settings), count in groups.items():
-        named = [f"{key} {value}" for key, value in settings if len(values[key]) > 1]
-        found = sorted(releases[device_and_versions], key=lambda v: (version_numbers(v), v))
-        by = [f"nnlc {' and '.join(found)}"] if found else []
-        words[", ".join([*device_and_versions, *by, *named])] += count
-    words.pop("", None)
-    return sorted(words.items(), key=lambda item: (-item[1], item[0]))
-
-
-_Maker = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
-
-
-def _maker(finish: Finish) -> _Maker:
-    """Return the device and libraries that a table's bits depend on, in words, and settings."""
-    units = finish.multiprocessors
-    details = [f"{units} multiprocessors"] if units is not None else []
-    details += [word for word in (finish.architecture, finish.instructions) if word]
-    words = [finish.device] if finish.device else ["unknown device"] if details else []
-    if details:
-        words = [f"{words[0]} ({', '.join(details)})"]
-    names = _NAMES | ({"cudnn": "MIOpen"} if "hip" in finish.versions else {})
-    for key, name in names.items():
-        if version := finish.versions.get(key):
-            words.append(f"{name} {_cudnn(version) if key == 'cudnn' else version}")
-    return tuple(words), tuple(sorted(finish.settings.items()))
-
-
-def _cudnn(version: str) -> str:
-    """Return a cuDNN or MIOpen version from torch's: 9.10.2 from 91002, 3.5.1 from 3005001."""
-    if version.isdecimal() and len(version) > 6:
-        return f"{int(version) // 1_000_000}.{int(version) // 1000 % 1000}.{int(version) % 1000}"
-    if not (version.isdecimal() and len(version) in (4, 5)):
-        return version
-    number, major = int(version), 10_000 if len(version) == 5 else 1000
-    return f"{number // major}.{number % major // 100}.{number % 100}"
 
 
 def _finish(event: dict[str, Any]) -> Finish:

@@ -20,6 +20,7 @@ PREDICATES = {
     "failure": "failed for good",
     "finish": "was finished",
     "retire": "gets no more networks",
+    "node": "took its job down",
     "retry": "'nnlc retry' cleared failures",
     "code": "other code of the family was accepted",
 }
@@ -42,8 +43,8 @@ class JobFacts:
 def job_facts(starts: Sequence[dict[str, Any]]) -> JobFacts:
     """Return facts from the start events of jobs; values of a wrong type are skipped."""
     newest = starts[-1] if starts else {}
-    ranks, device = _dictionaries(newest.get("ranks")), newest.get("device")
-    devices = [one for rank in ranks for one in _dictionaries(rank.get("devices"))]
+    ranks, device = dictionaries(newest.get("ranks")), newest.get("device")
+    devices = [one for rank in ranks for one in dictionaries(rank.get("devices"))]
     return JobFacts(
         tuple(moment_words(event["time"]) for event in starts),
         device if device in ("cpu", "cuda") else None,
@@ -55,7 +56,7 @@ def job_facts(starts: Sequence[dict[str, Any]]) -> JobFacts:
 
 def trainers_in(start: dict[str, Any]) -> int:
     """Return the number of trainers that a job's start event names, at least one for each rank."""
-    counts = [rank.get("trainers") for rank in _dictionaries(start.get("ranks"))]
+    counts = [rank.get("trainers") for rank in dictionaries(start.get("ranks"))]
     return sum(count if isinstance(count, int) and count > 0 else 1 for count in counts)
 
 
@@ -85,7 +86,9 @@ def event_words(event: dict[str, Any], start: dict[str, Any] | None) -> str:
         start: start event of its job; None for events of commands such as `nnlc retry`.
     """
     kind, job = event["event"], "" if start is None else job_words(start)
-    subject = f"rank {event.get('rank')}" if kind == "retire" else event.get("id")
+    subject = event.get("id")
+    if kind in ("retire", "node"):
+        subject = f"rank {event.get('rank')}" if kind == "retire" else f"node {event.get('host')}"
     words = f"{subject or job} {PREDICATES[kind]}".strip()
     words += f", in {job}" if subject and job else ""
     if isinstance(reason := event.get("reason"), str) and reason:
@@ -93,6 +96,6 @@ def event_words(event: dict[str, Any], start: dict[str, Any] | None) -> str:
     return printable(f"{moment_words(event['time'])}: {words}")
 
 
-def _dictionaries(values: Any) -> list[dict[str, Any]]:
+def dictionaries(values: Any) -> list[dict[str, Any]]:
     """Return the dictionaries in a list; [] if it is no list."""
     return [one for one in values if isinstance(one, dict)] if isinstance(values, list) else []

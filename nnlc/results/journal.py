@@ -68,11 +68,9 @@ class Journal:
         """Path of the file; final once its first line is written, as the name may be taken."""
         self._is_ours = False
         self._waiting: deque[bytes] = deque()
-        self._lines = 0
-        self._torn = False
+        self._lines, self._torn = 0, False
         self._problem = ""
-        self._last_try = float("-inf")
-        self._last_progress = float("-inf")
+        self._last_try = self._last_progress = float("-inf")
 
     def write(self, event: str, **facts: Any) -> None:
         """Append one event as one line, after the lines that wait.
@@ -80,10 +78,7 @@ class Journal:
         A line has its number in the file as `n`, by which a reader detects a repeated line.
         """
         self._lines += 1
-        if self._lines == 1:
-            facts = {"format": FORMAT, "nnlc": __version__, **facts}
-        line = json.dumps({"time": _now(), "n": self._lines, "event": event, **facts}, default=str)
-        self._waiting.append(line.encode() + b"\n")
+        self._waiting.append(event_line(event, self._lines, facts))
         self._write_waiting()
 
     @property
@@ -175,6 +170,14 @@ class Journal:
                 return handle
 
 
+def event_line(event: str, number: int, facts: dict[str, Any]) -> bytes:
+    """Return the line of an event, given its number in its file."""
+    if number == 1:
+        facts = {"format": FORMAT, "nnlc": __version__, **facts}
+    line = {"time": _now(), "n": number, "event": event, **facts}
+    return json.dumps(line, default=str).encode() + b"\n"
+
+
 class NoJournal(Journal):
     """Journal of a preflight, which is no job: nothing is written."""
 
@@ -217,15 +220,18 @@ def is_silent(folder: Path, name: str, last: str) -> bool:
         name: name of the job's file in it.
         last: time of the job's last event.
     """
-    times = [last]
+    return time.time() - last_sign(folder, name, last) >= SILENT_SECONDS
+
+
+def last_sign(folder: Path, name: str, last: str) -> float:
+    """Return the time of a job's last event or record of progress, in seconds since 1970."""
+    times = [0.0]
+    with suppress(*_NOT_OURS):
+        times.append(_seconds(last))
     with suppress(OSError, *_NOT_OURS):
-        times.append(
-            json.loads(read_regular(folder / f"{name}{PROGRESS}", follow_link=False))["time"]
-        )
-    try:
-        return time.time() - max(map(_seconds, times)) >= SILENT_SECONDS
-    except _NOT_OURS:
-        return True
+        record = json.loads(read_regular(folder / f"{name}{PROGRESS}", follow_link=False))
+        times.append(_seconds(record["time"]))
+    return max(times)
 
 
 def unread_files(folder: Path) -> list[tuple[Path, OSError]]:

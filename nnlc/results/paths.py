@@ -5,7 +5,7 @@ results/<campaign>/
   <dataset>_models/<ID>.txt   one table for each finished network
   checkpoints/                networks under way: nnlc.training.checkpoint
   weights/<ID>.safetensors    weights of a finished network: nnlc.training.kept_weights
-  journal/                    events, one file for each job
+  journal/                    events, one file for each job; bad_nodes: nnlc.results.bad_nodes
   leases/                     which job trains which network: nnlc.ranks.leases
   jobs/                       submitted scripts and campaigns, and the jobs' IDs
   logs/                       output of submitted jobs, by their IDs
@@ -36,6 +36,7 @@ class ResultsPaths:
         self.machines_file = path / names.MACHINES_FILE
         self.costs_file = path / names.COSTS_FILE
         self.journal_folder = path / names.JOURNAL
+        self.bad_nodes_file = self.journal_folder / names.BAD_NODES
         self.checkpoints_folder = path / names.CHECKPOINTS
         self.weights_folder = path / names.WEIGHTS
         self.leases_folder = path / names.LEASES

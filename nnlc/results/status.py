@@ -6,8 +6,9 @@ from typing import Any
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.results.folder import ResultsFolder, checkpoints_in
-from nnlc.results.history import History, Reached, makers, read_history
+from nnlc.results.history import History, Reached, read_history
 from nnlc.results.inventory import Entry, State, inventory
+from nnlc.results.makers import makers
 from nnlc.results.mixture import Mixture, mixture_of
 from nnlc.results.open_jobs import networks_under_way, unsaid_ends
 from nnlc.results.readable_networks import readable_networks

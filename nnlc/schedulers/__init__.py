@@ -1,1 +1,1 @@
-"""Slurm, LSF and machines without a queue, one class for each; site files; `nnlc lint`."""
+"""Slurm, LSF, PBS and machines without a queue, one class for each; site files; `nnlc lint`."""

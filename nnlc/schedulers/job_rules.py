@@ -9,13 +9,16 @@ from nnlc.schedulers.rules import Finding, Findings, Rules
 from nnlc.schedulers.scheduler_registry import SCHEDULERS
 from nnlc.schedulers.script import Script
 from nnlc.schedulers.site import Site
+from nnlc.schedulers.site_queues import in_queue
 
 
 class JobRules(Rules):
     """Rules for options; a scheduler's own class adds rules, or replaces some."""
 
     def __init__(self, script: Script, site: Site) -> None:
-        super().__init__(script, site)
+        name = script.scheduler.queue_option(site)
+        queue = script.directives.get(name) if name else None
+        super().__init__(script, in_queue(site, queue.value) if queue else site)
         self.head = self.directives[0].line if self.directives else 1
         """Line of the first directive, to name if a directive is missing."""
         self.nodes = self.directives.number(self.scheduler.nodes_option)
@@ -118,7 +121,7 @@ class JobRules(Rules):
         """Check that the script asks for the memory or the whole nodes that the site file names."""
         table = self.scheduler.directive_options
         for text in self.scheduler.node_directives(self.site):
-            [wanted], _ = table.read([Word(text, self.head)])
+            [wanted], _ = table.read([Word(word, self.head) for word in text.split()])
             same = (o for o in self.directives if table.excludes.get(o.name, o.name) == wanted.name)
             if (found := next(same, None)) is None:
                 yield self.missing(wanted.name, wanted.value, f"{self.site.name} wants {text}")
@@ -154,7 +157,7 @@ class JobRules(Rules):
             yield Finding(nodes.line if nodes else 1, str(impossible), "choose another number")
             return
         if longest is not None and minutes > longest:
-            allowed = f"{self.site.name} allows {self.nodes} nodes {longest} minutes"
+            allowed = f"{self.site.place} allows {self.nodes} nodes {longest} minutes"
             problem = f"{option} is {option.value}, but {allowed}"
             yield Finding(option.line, problem, f"at most {self.scheduler.walltime(longest)}")
             return

@@ -9,6 +9,7 @@ from nnlc.schedulers.options import COUNT, OptionTable
 from nnlc.schedulers.scheduler import Queue, number_of
 
 if TYPE_CHECKING:
+    from nnlc.schedulers.accounting import AccountedRun
     from nnlc.schedulers.job_rules import JobRules
     from nnlc.schedulers.site import Site
 
@@ -48,6 +49,8 @@ class Lsf(Queue):
     directive_options, launcher_options = _BSUB, _JSRUN
     reads_all_directives = True
     account_option, nodes_option, walltime_option = "P", "nnodes", "W"
+    queue_options = ("q",)
+    version_command = ("bsub", "-V")
     walltime_forms = "it must be [hours:]minutes: LSF has no seconds"
     exclusive_directives = ("-x",)
     array_option, first_index, array_forms = "J", 1, "it must be as NAME[1-9], from 1 on"
@@ -135,6 +138,14 @@ class Lsf(Queue):
     def cancel(self, job: str) -> None:
         gone = ["is not found", "already finished", "No matching job found"]
         self._run("bkill", job, gone_is_fine=gone)
+
+    def accounting(self, jobs: Sequence[str]) -> "list[AccountedRun]":
+        from nnlc.schedulers.accounting import bacct_runs
+
+        # Without -f bacct reads only the newest of its files: older jobs are missing.
+        gone = ["No matching job found", "is not found"]
+        numbers = dict.fromkeys(re.sub(r"\[.*", "", job) for job in jobs)
+        return list(bacct_runs(self._run("bacct", "-UF", "-l", *numbers, gone_is_fine=gone)))
 
     def _bjobs(self, form: str, separator: str, *words: str) -> Iterator[tuple[str, str]]:
         """Yield each job of bjobs: its ID without an array index, and its other fields."""

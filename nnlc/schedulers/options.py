@@ -71,6 +71,7 @@ class OptionTable:
         excludes: options that exclude another option, such as `no-requeue:requeue`.
         list_option: option whose value is a list of NAME=VALUE, each read as an option.
         is_open: True if the program may have other options too.
+        any_dashes: True if one or two dashes may stand before any name, and = or a space behind it.
     """
 
     def __init__(
@@ -86,10 +87,11 @@ class OptionTable:
         excludes: str = "",
         list_option: str = "",
         is_open: bool = False,
+        any_dashes: bool = False,
     ) -> None:
         self.valued, self.flags = frozenset(valued.split()), frozenset(flags.split())
         self.names = self.valued | self.flags
-        self.dashes, self._shortens = dashes, shortens
+        self.dashes, self._shortens, self._any_dashes = dashes, shortens, any_dashes
         self.repeatable, self._list, self._is_open = repeatable.split(), list_option, is_open
         self._short, self.excludes = _pairs(short), _pairs(excludes)
         self._values = {name: rule for names, *rule in values for name in names.split()}
@@ -141,6 +143,10 @@ class OptionTable:
 
     def _split(self, text: str) -> tuple[str, str | None, bool]:
         """Return an option's name, its value in the same word, and True if the name is known."""
+        if self._any_dashes:
+            name, equals, value = text.lstrip("-").partition("=")
+            name = self._short.get(name, name)
+            return name, value if equals else None, name in self.names
         name, equals, value = text.removeprefix(self.dashes), "", ""
         if self.dashes == "--":
             name, equals, value = name.partition("=")
@@ -175,16 +181,19 @@ MPIRUN = OptionTable(
 """Options of mpirun that several MPIs have."""
 
 WORKER = OptionTable(
-    "results images device gpu trainers order time-left elements element",
+    "results images device gpu trainers order time-left elements element site job begun nodes "
+    "notify notify-as",
     "mps accept-code preflight help",
     "h:help",
     [
-        ("elements element", COUNT, "a number"),
+        ("elements element nodes", COUNT, "a number"),
+        ("begun", r"\d{1,13}", "seconds since 1970"),
         ("trainers", "auto|[1-9]|[1-5][0-9]|6[0-4]", "a number from 1 to 64, or auto"),
         ("device", "auto|cpu|cuda", "auto, cpu or cuda"),
         ("order", "longest|shortest", "longest or shortest"),
         ("time-left", r"(?=.*[1-9])\d{1,9}(\.\d{1,9})?", "minutes, such as 120"),
         ("results images", ".+", "a folder"),
+        ("notify", ".+", "a command"),
         ("gpu", r"\{.*\}", "table [gpu] of a site file as JSON"),
     ],
     shortens=True,

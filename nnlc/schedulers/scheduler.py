@@ -11,6 +11,7 @@ from nnlc.schedulers.options import OptionTable
 from nnlc.system.files import read_regular
 
 if TYPE_CHECKING:
+    from nnlc.schedulers.accounting import AccountedRun
     from nnlc.schedulers.job_rules import JobRules
     from nnlc.schedulers.site import Site
 
@@ -38,8 +39,12 @@ class Scheduler(ABC):
     """True if jobs wait in a queue, may be arrays, and are ended at their walltime."""
     submits_successor: ClassVar[bool] = False
     """True if an unfinished job submits another before it ends: both count in the queue."""
+    starts_after: ClassVar[bool] = False
+    """True if `submit_after` submits jobs that wait for the end of another."""
     runs_mps: ClassVar[bool] = False
     """True if the system runs NVIDIA's Multi-Process Service, so that ranks start none."""
+    may_bind_gpus: ClassVar[bool] = False
+    """True if the launcher gives each rank its own GPU only when it is asked to."""
     early_minutes: ClassVar[int] = 0
     """Minutes by which the warning may come earlier than requested."""
 
@@ -52,6 +57,8 @@ class Scheduler(ABC):
     """True if plugins of a site may add options."""
     account_option: ClassVar[str] = ""
     """Name of the option for the account, such as `account` for `--account`."""
+    queue_options: ClassVar[tuple[str, ...]] = ()
+    """Names of the options that may choose a queue, the usual one first."""
     nodes_option: ClassVar[str] = ""
     walltime_option: ClassVar[str] = ""
     walltime_forms: ClassVar[str] = "it must be HH:MM:SS"
@@ -74,6 +81,8 @@ class Scheduler(ABC):
     log_index: ClassVar[str] = ""
     """Pattern of the index in the name of a log."""
     log_example: ClassVar[str] = ""
+    not_in_logs: ClassVar[str] = '"\\%`$'
+    """Characters of a log's path that the scheduler would alter."""
 
     def __init__(self) -> None:
         annotated = (getattr(each, "__annotations__", {}) for each in type(self).__mro__)
@@ -100,8 +109,19 @@ class Scheduler(ABC):
         return option
 
     def directives(self, site: "Site") -> tuple[str, ...]:
-        """Return directives for nodes as the site wants them, and its own, as a script has them."""
-        return (*self.node_directives(site), *site.directives)
+        """Return directives for nodes and queue as the site wants them, and its own."""
+        return (*self.node_directives(site), *site.directives, *self.queue_directives(site))
+
+    def queue_option(self, site: "Site") -> str:
+        """Return the name of the option that chooses a queue of a site; empty if there is none."""
+        return site.queue_option or next(iter(self.queue_options), "")
+
+    def queue_directives(self, site: "Site") -> tuple[str, ...]:
+        """Return the directive for the queue if it is another than the template has."""
+        option = self.queue_option(site)
+        if site.queue is None or option in self.queue_options[:1]:
+            return ()
+        return (self.directive_options.written(option, site.queue),)
 
     def node_directives(self, site: "Site") -> tuple[str, ...]:
         """Return the directives for the memory of each node, or for whole nodes."""
@@ -109,6 +129,16 @@ class Scheduler(ABC):
             return self.exclusive_directives
         memory = site.memory_gigabytes_per_node
         return () if memory is None else (self.memory_directive.format(memory),)
+
+    def leaving_out(self, directives: tuple[str, ...], hosts: Sequence[str]) -> tuple[str, ...]:
+        """Return directives that also leave out some nodes, where the scheduler can do that."""
+        del hosts
+        return directives
+
+    def left_out(self, directives: Sequence[str]) -> list[str]:
+        """Return the nodes that directives leave out, as they are written."""
+        del directives
+        return []
 
     def element(self, environment: Mapping[str, str], elements: int) -> int | None:
         """Return this job's element of a job array, from 0; None if it is in no array.
@@ -154,6 +184,17 @@ class Queue(Scheduler):
     no_answer: ClassVar[re.Pattern[str]] = re.compile(r"timed out|time out|not responding", re.I)
     """Pattern of errors after which the request may have been carried out all the same."""
 
+    version_command: ClassVar[tuple[str, ...]] = ()
+    """Command that prints its version."""
+
+    def version(self) -> str:
+        """Return what its command says about its version.
+
+        Raises:
+            SchedulerError: the command refuses, or does not answer.
+        """
+        return self._run(*self.version_command)
+
     @abstractmethod
     def submit(self, script: Path, mark: str, command: str) -> str:
         """Put a script into the queue; return the job.
@@ -168,6 +209,15 @@ class Queue(Scheduler):
             UnansweredError: the job may have been submitted or not.
         """
 
+    def submit_after(self, job: str, script: Path, mark: str, command: str) -> str:
+        """Put a script into the queue, to start once another job has ended; return its job.
+
+        Args:
+            job: the other job.
+            script, mark, command: as for `submit`.
+        """
+        raise NotImplementedError(self.title)
+
     @abstractmethod
     def find(self, mark: str, script: Path) -> str | None:
         """Return the job with this mark and script, or None if it is not in the queue."""
@@ -179,6 +229,15 @@ class Queue(Scheduler):
     @abstractmethod
     def cancel(self, job: str) -> None:
         """End a job with all its elements; do nothing if it has ended."""
+
+    def accounting(self, jobs: Sequence[str]) -> "list[AccountedRun]":
+        """Return the runs of some jobs, as the scheduler's accounting has them.
+
+        Raises:
+            SchedulerError: there is no accounting, or it answers in another form.
+        """
+        del jobs
+        raise SchedulerError(f"nnlc can't read accounting of {self.title}")
 
     def submitted_jobs(self, said: str) -> list[str]:
         """Return the jobs that a script has submitted, from the output of its commands."""

@@ -10,11 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+)
 
 from nnlc.errors import SchedulerError, SiteError
+from nnlc.schedulers.container import Container
 from nnlc.schedulers.scheduler import Queue, Scheduler
 from nnlc.schedulers.scheduler_registry import SCHEDULERS, scheduler_named
+from nnlc.schedulers.site_queues import SiteLimits, in_queue, with_queues
 from nnlc.schedulers.site_values import (
     Bin,
     Count,
@@ -23,10 +33,12 @@ from nnlc.schedulers.site_values import (
     Notice,
     Positive,
     Program,
+    QueueLimits,
     Word,
     check_word,
 )
 from nnlc.system.files import folder_of_user
+from nnlc.system.one_line import check_line
 from nnlc.system.shipped import shipped_names
 from nnlc.system.toml_file import Layers, find_file, read_layers, validate
 
@@ -34,7 +46,12 @@ THIS_MACHINE = "local"
 """Name of the shipped site for one machine without a scheduler."""
 
 
-class Site(BaseModel):
+def _check_container(text: str) -> str:
+    Container.read(check_line(text))
+    return text
+
+
+class Site(SiteLimits, BaseModel):
     """A machine, with its scheduler, its nodes and its limits."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -74,6 +91,9 @@ class Site(BaseModel):
     queue: Word | None = None
     """LSF's queue, Slurm's partition; the site's default if left out. `partition` means the
     same."""
+    queue_option: Word | None = None
+    """Option that chooses the queue, without dashes, where there are several: Slurm's `partition`,
+    the default, or `qos`."""
     nodes: Count = 1
     """Default number of nodes of a job."""
     walltime_minutes: Count = 120
@@ -83,7 +103,8 @@ class Site(BaseModel):
     max_walltime_minutes: Count | None = None
     """Longest walltime of a job."""
     bins: tuple[Bin, ...] = ()
-    """Longest walltimes that depend on the number of nodes."""
+    """Longest walltimes that depend on the number of nodes and on the queue."""
+    queues: dict[Word, QueueLimits] = Field(default_factory=dict)
     max_queued_jobs: Count | None = None
     """Most jobs of a user in the queue; an array's element is a job."""
     max_running_jobs: Count | None = None
@@ -95,16 +116,48 @@ class Site(BaseModel):
     notice: Notice = Notice()
     requeue: bool = True
     """True if an unfinished job puts itself into the queue again."""
+    links_at_once: Count = 1
+    """Jobs of each script to put into the queue at once, where jobs can't submit the next one: each
+    waits for the end of the one before. 1: an unfinished job submits its successor."""
     local_disk: Line | None = None
     """Path of a node's own disk for images, such as `/mnt/bb/$USER`; the shell expands it."""
     directives: tuple[Line, ...] = ()
     """More directives, each without its `#SBATCH` or `#BSUB`."""
+    container: Annotated[str, AfterValidator(_check_container)] | None = None
+    """Command that runs the ranks in a container, such as "apptainer exec --nv IMAGE.sif"; the path
+    of the image is relative to the site file. nnlc makes the folders of results, images and
+    campaign visible in it, by --bind."""
     python: Program | None = None
-    """Python of the ranks, as the nodes find it, not checked; default: the one that runs nnlc."""
+    """Python of the ranks, as the nodes find it, not checked; default: the one that runs nnlc. With
+    a container, the Python in its image, by default python3, which is checked."""
     setup: tuple[Line, ...] = ()
     """Shell lines to copy before the launcher unchanged, such as `module load python`."""
+    notify: Line | None = None
+    """Shell command that is told when a campaign ends, fails, stalls or loses a node, by JSON on
+    its standard input; a campaign's own run.notify replaces it. Ranks run it, on their nodes."""
     launcher_options: tuple[Line, ...] = ()
     """More arguments for srun, jsrun or mpirun, one per element."""
+    rank_setup: tuple[Line, ...] = ()
+    """Shell lines that each rank runs before Python, such as
+    `export ROCR_VISIBLE_DEVICES="$SLURM_LOCALID"`; a line that fails ends the rank."""
+    binds_gpus: bool = True
+    """False if srun shows each rank all GPUs of its node: the rank takes that of its number there,
+    or the one that `rank_setup` shows it."""
+    tried: Line = "never run"
+    """Note on runs of nnlc with this very file, such as `never run`; `nnlc sites` shows it."""
+
+    @field_validator("queue_option", "binds_gpus")
+    @classmethod
+    def _is_a_choice(cls, value: str | bool | None, info: ValidationInfo) -> str | bool | None:
+        """Check that the scheduler has this way to choose queues, or to leave GPUs to ranks."""
+        if (scheduler := info.data.get("scheduler")) is None:
+            return value
+        known = scheduler.queue_options
+        if isinstance(value, str) and value not in known:
+            raise ValueError(f"must be {' or '.join(known) or 'left out'}")
+        if value is False and not scheduler.may_bind_gpus:
+            raise ValueError(f"nnlc has no such choice with {scheduler.title}; leave it out")
+        return value
 
     @field_validator("memory_gigabytes_per_node", "exclusive")
     @classmethod
@@ -120,6 +173,15 @@ class Site(BaseModel):
                     "whole nodes have all their memory; leave out memory_gigabytes_per_node"
                 )
         return value
+
+    @field_validator("links_at_once")
+    @classmethod
+    def _can_wait(cls, links: int, info: ValidationInfo) -> int:
+        """Check that the scheduler has jobs that wait for others."""
+        scheduler = info.data.get("scheduler")
+        if links > 1 and scheduler and not scheduler.starts_after:
+            raise ValueError(f"nnlc can't have jobs of {scheduler.title} wait; leave it out")
+        return links
 
     @field_validator("submit")
     @classmethod
@@ -139,28 +201,13 @@ class Site(BaseModel):
             raise ValueError(f"{several[0]!r} is one word to a launcher; make it several elements")
         return options
 
-    def longest_minutes(self, nodes: int) -> int | None:
-        """Return the longest walltime of a job with this many nodes; None without a limit.
-
-        Raises:
-            ValueError: no job of this size is allowed.
-        """
-        limits = [self.max_walltime_minutes] if self.max_walltime_minutes else []
-        if self.bins:
-            within = [b for b in self.bins if b.nodes[0] <= nodes <= b.nodes[1]]
-            if not within:
-                sizes = ", ".join(f"{b.nodes[0]}-{b.nodes[1]}" for b in self.bins)
-                raise ValueError(f"no bin of {self.name} has {nodes} nodes; there are {sizes}")
-            limits.append(int(60 * max(b.hours for b in within)))
-        if self.max_nodes is not None and nodes > self.max_nodes:
-            raise ValueError(f"{self.name} has max_nodes = {self.max_nodes}; found {nodes}")
-        return min(limits, default=None)
-
 
 def load_site(
     name_or_path: str | Path, *, account: str | None = None, queue: Sequence[str] | None = None
 ) -> Site:
     """Return a site by its name, shipped or the user's own, or by the path of its TOML file.
+
+    Its limits are those of its queue (`nnlc.schedulers.site_queues`).
 
     Args:
         name_or_path: the site.
@@ -174,12 +221,17 @@ def load_site(
     layers = read_layers(path, find_site, SiteError)
     layers.rename("partition", "queue", SiteError)
     site = validate(Site, layers, SiteError, keys="nnlc keys site")
-    if not site.scheduler.has_queue:
+    if site.scheduler.has_queue:
+        site = with_queues(site, layers)
+    else:
         _check_local(site, layers, account, queue)
-    changes: dict[str, str] = {}
+    changes: dict[str, str] = {"tried": layers.each[0].get("tried", "never run")}
     if site.template is not None:
         folder = layers.file_of(["template"]).parent
         changes["template"] = str((folder / site.template).absolute())
+    if site.container is not None:
+        folder = layers.file_of(["container"]).parent
+        changes["container"] = str(Container.read(site.container).relative_to(folder))
     if queue and len(queue) > 1:
         raise SiteError("--queue and --partition mean the same; give one of them, once")
     for key, value in (("account", account), ("queue", queue[0] if queue else None)):
@@ -188,13 +240,13 @@ def load_site(
                 changes[key] = check_word(value)
             except ValueError as problem:
                 raise SiteError(f"--{key}: {problem}") from None
-    return site.model_copy(update=changes)
+    return in_queue(site.model_copy(update=changes), changes.get("queue", site.queue))
 
 
 _OF_SCHEDULERS = (
     *("account", "account_required", "queue", "walltime_minutes", "max_walltime_minutes", "bins"),
     *("max_queued_jobs", "max_running_jobs", "max_array_elements", "notice", "requeue"),
-    *("local_disk", "directives"),
+    *("links_at_once", "local_disk", "directives", "queue_option", "queues"),
 )
 
 
@@ -208,7 +260,7 @@ def _check_local(
                 f"--{key}: {site.name} is a local site, which has no {key}s; leave it out"
             )
     for key in _OF_SCHEDULERS:
-        if getattr(site, key) != Site.model_fields[key].default:
+        if getattr(site, key) != Site.model_fields[key].get_default(call_default_factory=True):
             raise SiteError(
                 f"{layers.file_of([key])}, key {key}: means nothing on a local site, which has no "
                 "scheduler; leave it out"

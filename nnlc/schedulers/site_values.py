@@ -1,7 +1,6 @@
 """Values and tables of a site file: words, lines, counts; `[gpu]`, `[[bins]]`, `[notice]`."""
 
 import re
-import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -14,10 +13,9 @@ from pydantic import (
 )
 
 from nnlc.errors import SiteError
+from nnlc.system.one_line import check_line
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-# Control characters, lone surrogates, which no file can contain, and Unicode's line ends.
-_NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 def check_word(text: str) -> str:
@@ -26,7 +24,7 @@ def check_word(text: str) -> str:
     Raises:
         ValueError: the text has other characters.
     """
-    if not _WORD.fullmatch(text):
+    if not is_word(text):
         raise ValueError(
             "a directive takes letters, digits, dots, dashes, plus signs and underscores, "
             f"the first a letter or digit; found {text!r}"
@@ -34,18 +32,9 @@ def check_word(text: str) -> str:
     return text
 
 
-def check_line(text: str) -> str:
-    """Return the text itself, if it can be one line of a script.
-
-    Raises:
-        ValueError: the text is empty, or has a newline, a control character or a lone surrogate.
-    """
-    if not text:
-        raise ValueError("must not be empty")
-    bad = next((c for c in text if unicodedata.category(c) in _NOT_IN_A_LINE), None)
-    if bad is not None:
-        raise ValueError(f"must be one line without control characters; found {bad!r} in {text!r}")
-    return text
+def is_word(text: str) -> bool:
+    """Return True if a text needs no quotes in a directive."""
+    return bool(_WORD.fullmatch(text))
 
 
 def _check_program(text: str) -> str:
@@ -123,6 +112,8 @@ class Bin(BaseModel):
     """Lowest and highest number of nodes of these jobs."""
     hours: Annotated[float, Field(ge=1 / 60, le=MOST / 60)]
     """Longest walltime of these jobs, in hours."""
+    queue: Word | None = None
+    """Queue of these jobs; default: the site file's `queue`. `nnlc plan` chooses among all."""
 
     @field_validator("nodes")
     @classmethod
@@ -130,6 +121,21 @@ class Bin(BaseModel):
         if nodes[0] > nodes[1]:
             raise ValueError("must be [lowest, highest]")
         return nodes
+
+
+class QueueLimits(BaseModel):
+    """`[queues.NAME]`: what is different in a queue that `bins` name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_running_jobs: Count | None = None
+    """Most jobs of a user that run at a time; default: the site's."""
+    max_queued_jobs: Count | None = None
+    """Most jobs of a user in the queue; default: the site's."""
+    charge_factor: Positive | None = None
+    """Charge for an hour of a node; default: the site's."""
+    only_on_request: Line | None = None
+    """Reason for which `nnlc plan` takes this queue only with --queue, such as "no production"."""
 
 
 class Notice(BaseModel):

@@ -8,10 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnlc.errors import SchedulerError, UnansweredError
+from nnlc.schedulers.options import Word
 from nnlc.schedulers.scheduler import Queue, number_of
 from nnlc.schedulers.slurm_options import SBATCH, SRUN
 
 if TYPE_CHECKING:
+    from nnlc.schedulers.accounting import AccountedRun
     from nnlc.schedulers.job_rules import JobRules
 
 _SUBMITTED = re.compile(
@@ -37,6 +40,8 @@ class Slurm(Queue):
     sentinel, launcher, submit_commands = "#SBATCH", "srun", ("sbatch",)
     directive_options, launcher_options, has_plugins = SBATCH, SRUN, True
     account_option, nodes_option, walltime_option = "account", "nodes", "time"
+    queue_options, may_bind_gpus = ("partition", "qos"), True
+    version_command = ("sinfo", "--version")
     walltime_forms = "Slurm takes M, M:S, H:M:S, D-H, D-H:M and D-H:M:S"
     memory_directive, exclusive_directives = "--mem={}G", ("--exclusive", "--mem=0")
     array_option, array_forms = "array", "it must be as 0-9, 0-9:3 or 1,4%2"
@@ -45,7 +50,9 @@ class Slurm(Queue):
     early_minutes = 1  # sbatch(1), --signal: "up to 60 seconds earlier"
     over = frozenset(["REVOKED"])  # squeue leaves the others out
     ending = frozenset(["COMPLETING"])
-    removed_variables = re.compile(r"(SBATCH|SQUEUE|SCANCEL|SCONTROL|SALLOC|SRUN|SINFO|_?SLURMD?)_")
+    removed_variables = re.compile(
+        r"(SBATCH|SQUEUE|SACCT|SCANCEL|SCONTROL|SALLOC|SRUN|SINFO|_?SLURMD?)_"
+    )
     kept_variables = frozenset(["SLURM_CONF", "SLURM_CONF_SERVER", _CLUSTERS, "SLURM_JWT"])
     wishes = re.compile(r"(?!SLURM_JOB_)\w+_(ACCOUNT|PARTITION|RESERVATION|QOS|WCKEY|CLUSTERS)$")
     no_answer = re.compile(r"timed out|time out|Zero Bytes were transmitted|not responding", re.I)
@@ -64,6 +71,17 @@ class Slurm(Queue):
         from nnlc.schedulers.slurm_rules import SlurmRules
 
         return SlurmRules
+
+    def leaving_out(self, directives: tuple[str, ...], hosts: Sequence[str]) -> tuple[str, ...]:
+        if not hosts:
+            return directives
+        others = (line for line in directives if not self.left_out([line]))
+        return (*others, f"--exclude={','.join([*self.left_out(directives), *hosts])}")
+
+    def left_out(self, directives: Sequence[str]) -> list[str]:
+        words = [Word(word, 0) for line in directives for word in line.split()]
+        options, _ = SBATCH.read_all(words)
+        return [each.value for each in options if each.name == "exclude" and each.value]
 
     def seconds_left(self, environment: Mapping[str, str]) -> float | None:
         """Return the seconds until SLURM_JOB_END_TIME, which Slurm 22.05 does not set yet.
@@ -151,6 +169,28 @@ class Slurm(Queue):
         where = [f"--clusters={clusters}"] if clusters else []
         gone = ["Invalid job id", "already completing or completed"]
         self._run("scancel", *where, number, without=[_CLUSTERS], gone_is_fine=gone)
+
+    def accounting(self, jobs: Sequence[str]) -> "list[AccountedRun]":
+        from nnlc.schedulers.accounting import SACCT_FORMAT, sacct_runs
+
+        pairs = [_parts(job) for job in jobs]
+        runs: list[AccountedRun] = []
+        for cluster in dict.fromkeys(cluster for _, cluster in pairs):
+            where = [f"--clusters={cluster}"] if cluster else []
+            ids = ",".join(dict.fromkeys(number for number, place in pairs if place == cluster))
+            words = [*where, "--noheader", "--parsable2", f"--format={SACCT_FORMAT}"]
+            try:
+                every = ["--duplicates", "--allocations"]
+                said = self._run("sacct", *every, *words, f"--jobs={ids}", without=[_CLUSTERS])
+            except UnansweredError:
+                raise
+            except SchedulerError as problem:
+                try:  # where only completions of jobs are recorded
+                    said = self._run("sacct", "--completion", *words, f"--jobs={ids}")
+                except SchedulerError:
+                    raise problem from None
+            runs += sacct_runs(said)
+        return runs
 
     def _squeue(self, clusters: str, *words: str) -> Iterator[tuple[str, str]]:
         """Yield the cluster and the line of each job that squeue shows, in all partitions."""

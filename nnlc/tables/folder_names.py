@@ -28,6 +28,8 @@ PART_NAMES = frozenset().union(*PARTS.values())
 TABLE = ".txt"
 MODELS = "_models"
 EVENTS, PROGRESS = ".jsonl", ".progress.json"
+BAD_NODES = "bad_nodes"
+"""File in the folder of the journal that lists the nodes that the next job leaves out."""
 LEASE, HEARTBEAT = ".lease", ".job"
 CHECKPOINT, SAFETENSORS = ".ckpt", ".safetensors"
 

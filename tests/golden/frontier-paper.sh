@@ -23,6 +23,7 @@ set -euo pipefail
 
 # Must equal the walltime in the directives above.
 walltime_minutes=115
+begun=$(($(date +%s) - SECONDS))
 
 # The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
@@ -63,6 +64,18 @@ unset "${!SBATCH_@}" "${!SRUN_@}" "${!SCANCEL_@}" "${!SCONTROL_@}" "${!SLURM_CPU
     SLURM_IMMEDIATE SLURM_LABELIO SLURM_STEP_GRES SLURM_{PRO,EPI}LOG SLURM_TASK_{PRO,EPI}LOG \
     SLURM_STD{IN,OUT,ERR}MODE SLURM_REMOTE_CWD SLURM_WORKING_DIR SLURM_TEST_EXEC SLURM_THREADS \
     SLURM_ACCOUNT SLURM_PARTITION SLURM_QOS SLURM_RESERVATION SLURM_WCKEY SLURM_DEPENDENCY
+# SLURM_JOB_ID of an array's last element is the ID of the whole array.
+job="${SLURM_ARRAY_JOB_ID:-}_${SLURM_ARRAY_TASK_ID:-}"
+
+# Nodes of this site that took a job down or whose GPUs fail, as the worker lists them, until when.
+bad_nodes() {
+    local until site host found=''
+    while read -r until site host; do
+        [ "$site" != frontier ] || [ "$until" -le "$(date +%s)" ] || found+=",$host"
+    done <'results/the paper'"'"'s/journal/bad_nodes'
+    echo "${found#,}"
+}
+bad_before=$(bad_nodes 2>/dev/null || true)
 
 # The site file's setup. Scripts of modules and conda use unset variables and commands that fail.
 set +eu +o pipefail
@@ -97,7 +110,9 @@ srun --nodes=8 --ntasks=64 --ntasks-per-node=8 \
     --results 'results/the paper'"'"'s' \
     --images "$staged" \
     --gpu '{"model":"AMD MI250X (one GCD, 64 GB)","fp32_teraflops":23.95,"memory_gigabytes":64.0,"memory_gigabytes_per_second":1638.0,"setup_seconds_a_convolution":6.0}' \
+    --job "${job:-}" --begun "$begun" --nodes 8 \
     --elements 12 --element "$((0 + SLURM_ARRAY_TASK_ID))" \
+    --site frontier \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
@@ -106,8 +121,6 @@ trap - ERR
 
 # At the scheduler's warning signal, ranks save their networks and exit with 75. scancel signals
 # every rank; srun would not forward the signal.
-# SLURM_JOB_ID of an array's last element is the ID of the whole array.
-job="${SLURM_ARRAY_JOB_ID:-}_${SLURM_ARRAY_TASK_ID:-}"
 pass_on() { scancel --signal=URG "$job"; }
 trap pass_on URG
 # A signal interrupts wait, with a status above 128: wait again while the launcher runs.
@@ -132,11 +145,12 @@ if [ "$status" -gt 128 ] && signal=$(kill -l "$status" 2>/dev/null); then
     reason="ranks ended by SIG$signal"
 fi
 [ -z "$heard" ] || reason+=", after SIG$heard"
-# Unfinished, or ended by a signal: requeue the job, unless it did nothing.
+# Unfinished, or ended by a signal: requeue the job, unless it did nothing, without bad nodes.
+bad=$(bad_nodes 2>/dev/null)
 if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
     if [ -n "$heard" ]; then
         reason+="; not requeued, since a signal asked it to end"
-    elif [ "$SECONDS" -lt 60 ]; then
+    elif [ "$SECONDS" -lt 60 ] && [ "$bad" = "$bad_before" ]; then
         reason+="; not requeued, since it ran for less than 60 s"
     elif [ "${SLURM_RESTART_COUNT:-0}" -ge 1000 ]; then
         reason+="; not requeued, since it was requeued 1000 times before"
@@ -144,7 +158,12 @@ if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
         echo "job script: status $status: $reason; requeueing it" >&2
         trap '' TERM # Slurm sends it when it requeues a job
         said=yes
-        scontrol requeue "$job" && exit "$status"
+        if scontrol requeue "$job"; then
+            [ -z "$bad$bad_before" ] ||
+                scontrol update "JobId=$job" ExcNodeList="$bad" ||
+                echo "job script: the next start may get $bad again" >&2
+            exit "$status"
+        fi
         reason+="; scontrol requeue failed"
     fi
 fi

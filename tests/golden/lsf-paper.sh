@@ -19,6 +19,7 @@ set -euo pipefail
 
 # Must equal the walltime in the directives above.
 walltime_minutes=115
+begun=$(($(date +%s) - SECONDS))
 
 # The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
@@ -55,6 +56,7 @@ trap 'ended "$?" "$BASH_COMMAND"' EXIT
 
 # Remove bsub's options from the environment, or they would apply to the next job.
 unset "${!BSUB_@}" LSB_DEFAULTPROJECT LSB_DEFAULTQUEUE LSB_DEFAULT_JOBGROUP LSB_DEFAULT_USERGROUP
+job="${LSB_JOBID:-}[${LSB_JOBINDEX:-}]"
 
 # The site file's setup. Scripts of modules and conda use unset variables and commands that fail.
 set +eu +o pipefail
@@ -78,6 +80,7 @@ jsrun -n 48 -r 6 -a 1 -c 7 -g 1 \
     '/opt/my env/bin/python' -m nnlc.worker paper \
     --results 'results/the paper'"'"'s' \
     --images /projects/abc123/images \
+    --job "${job:-}" --begun "$begun" --nodes 8 \
     --elements 12 --element "$((0 + LSB_JOBINDEX - 1))" \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &

@@ -16,6 +16,7 @@ set -euo pipefail
 
 # Must equal the walltime in the directives above.
 walltime_minutes=120
+begun=$(($(date +%s) - SECONDS))
 
 # The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
@@ -52,6 +53,7 @@ trap 'ended "$?" "$BASH_COMMAND"' EXIT
 
 # Remove bsub's options from the environment, or they would apply to the next job.
 unset "${!BSUB_@}" LSB_DEFAULTPROJECT LSB_DEFAULTQUEUE LSB_DEFAULT_JOBGROUP LSB_DEFAULT_USERGROUP
+job=${LSB_JOBID:-}
 
 # Tables have the same bytes only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
@@ -67,6 +69,7 @@ jsrun -n 6 -r 6 -a 1 -c 7 -g 1 \
     --smpiargs=-disable_gpu_hooks \
     python -m nnlc.worker smoke \
     --results results/smoke \
+    --job "${job:-}" --begun "$begun" --nodes 1 \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!

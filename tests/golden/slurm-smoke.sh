@@ -19,6 +19,7 @@ set -euo pipefail
 
 # Must equal the walltime in the directives above.
 walltime_minutes=120
+begun=$(($(date +%s) - SECONDS))
 
 # The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
@@ -59,6 +60,17 @@ unset "${!SBATCH_@}" "${!SRUN_@}" "${!SCANCEL_@}" "${!SCONTROL_@}" "${!SLURM_CPU
     SLURM_IMMEDIATE SLURM_LABELIO SLURM_STEP_GRES SLURM_{PRO,EPI}LOG SLURM_TASK_{PRO,EPI}LOG \
     SLURM_STD{IN,OUT,ERR}MODE SLURM_REMOTE_CWD SLURM_WORKING_DIR SLURM_TEST_EXEC SLURM_THREADS \
     SLURM_ACCOUNT SLURM_PARTITION SLURM_QOS SLURM_RESERVATION SLURM_WCKEY SLURM_DEPENDENCY
+job=${SLURM_JOB_ID:-}
+
+# Nodes of this site that took a job down or whose GPUs fail, as the worker lists them, until when.
+bad_nodes() {
+    local until site host found=''
+    while read -r until site host; do
+        [ "$site" != slurm ] || [ "$until" -le "$(date +%s)" ] || found+=",$host"
+    done <results/smoke/journal/bad_nodes
+    echo "${found#,}"
+}
+bad_before=$(bad_nodes 2>/dev/null || true)
 
 # Tables have the same bytes only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
@@ -76,6 +88,8 @@ srun --nodes=1 --ntasks=4 --ntasks-per-node=4 \
     --kill-on-bad-exit=0 --wait=60 --label \
     python -m nnlc.worker smoke \
     --results results/smoke \
+    --job "${job:-}" --begun "$begun" --nodes 1 \
+    --site slurm \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
@@ -84,7 +98,6 @@ trap - ERR
 
 # At the scheduler's warning signal, ranks save their networks and exit with 75. scancel signals
 # every rank; srun would not forward the signal.
-job=${SLURM_JOB_ID:-}
 pass_on() { scancel --signal=URG "$job"; }
 trap pass_on URG
 # A signal interrupts wait, with a status above 128: wait again while the launcher runs.
@@ -109,11 +122,12 @@ if [ "$status" -gt 128 ] && signal=$(kill -l "$status" 2>/dev/null); then
     reason="ranks ended by SIG$signal"
 fi
 [ -z "$heard" ] || reason+=", after SIG$heard"
-# Unfinished, or ended by a signal: requeue the job, unless it did nothing.
+# Unfinished, or ended by a signal: requeue the job, unless it did nothing, without bad nodes.
+bad=$(bad_nodes 2>/dev/null)
 if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
     if [ -n "$heard" ]; then
         reason+="; not requeued, since a signal asked it to end"
-    elif [ "$SECONDS" -lt 60 ]; then
+    elif [ "$SECONDS" -lt 60 ] && [ "$bad" = "$bad_before" ]; then
         reason+="; not requeued, since it ran for less than 60 s"
     elif [ "${SLURM_RESTART_COUNT:-0}" -ge 1000 ]; then
         reason+="; not requeued, since it was requeued 1000 times before"
@@ -121,7 +135,12 @@ if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
         echo "job script: status $status: $reason; requeueing it" >&2
         trap '' TERM # Slurm sends it when it requeues a job
         said=yes
-        scontrol requeue "$job" && exit "$status"
+        if scontrol requeue "$job"; then
+            [ -z "$bad$bad_before" ] ||
+                scontrol update "JobId=$job" ExcNodeList="$bad" ||
+                echo "job script: the next start may get $bad again" >&2
+            exit "$status"
+        fi
         reason+="; scontrol requeue failed"
     fi
 fi

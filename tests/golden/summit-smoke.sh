@@ -17,6 +17,7 @@ set -euo pipefail
 
 # Must equal the walltime in the directives above.
 walltime_minutes=120
+begun=$(($(date +%s) - SECONDS))
 
 # The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
@@ -53,6 +54,7 @@ trap 'ended "$?" "$BASH_COMMAND"' EXIT
 
 # Remove bsub's options from the environment, or they would apply to the next job.
 unset "${!BSUB_@}" LSB_DEFAULTPROJECT LSB_DEFAULTQUEUE LSB_DEFAULT_JOBGROUP LSB_DEFAULT_USERGROUP
+job=${LSB_JOBID:-}
 
 # Tables have the same bytes only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
@@ -69,6 +71,7 @@ jsrun -n 6 -r 6 -a 1 -c 7 -g 1 \
     python -m nnlc.worker smoke \
     --results results/smoke \
     --gpu '{"model":"NVIDIA V100 (SXM2, 16 GB)","fp32_teraflops":15.7,"memory_gigabytes":16.0,"memory_gigabytes_per_second":900.0}' \
+    --job "${job:-}" --begun "$begun" --nodes 1 \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!

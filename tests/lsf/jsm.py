@@ -7,12 +7,13 @@ task, one after another.
 import os
 import re
 import secrets
-import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "standins"))
+from standin_folder import hand_on, mpirun, parent, processes
 
 CORES, GPUS = 42, 6
 """Of a node."""
@@ -153,18 +154,9 @@ def run_ranks(step: Step) -> int:
     of_lsf = {k: v for k, v in os.environ.items() if k.startswith(("LSB_", "LS_"))}
     environment = {k: v for k, v in os.environ.items() if k not in of_lsf} | step.variables
     shown = [f"{key}={value}" for key, value in of_lsf.items()]
-    command = [_mpirun(), "-np", str(step.tasks), "env", mark, *shown, *step.command]
+    command = [mpirun(), "-np", str(step.tasks), "env", mark, *shown, *step.command]
     out, err = (_file(step, name) for name in ("stdio_stdout", "stdio_stderr"))
-
-    def pass_on(number: int, _frame: object) -> None:
-        for pid in rank_ids(mark):
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                continue
-
-    for name in PASSED_ON:  # before any rank tells a test that it is there
-        signal.signal(getattr(signal, f"SIG{name}"), pass_on)
+    hand_on(PASSED_ON, lambda: rank_ids(mark))  # before any rank tells a test that it is there
     ranks = subprocess.Popen(
         command,
         env=environment,
@@ -177,14 +169,6 @@ def run_ranks(step: Step) -> int:
     return 128 - status if status < 0 else status
 
 
-def _mpirun() -> str:
-    beside = Path(sys.executable).parent / "mpirun"
-    found = str(beside) if beside.exists() else shutil.which("mpirun")
-    if not found:
-        raise SystemExit("no mpirun for the stand-in of jsrun: pip install mpich")
-    return found
-
-
 def _file(step: Step, name: str):
     path = step.options.get(name)
     return Path(path).open("ab") if path else None
@@ -192,17 +176,14 @@ def _file(step: Step, name: str):
 
 def rank_ids(mark: str) -> list[int]:
     """Process ids of a step's ranks, without whatever they have started."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (path / "environ").read_bytes().split(b"\0")
-            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
-            above = Path("/proc", parent, "comm").read_text()
-        except OSError:
-            continue
-        if mark.encode() in words and above.startswith("hydra_pmi"):
-            found.append(int(path.name))
-    return found
+    return [pid for pid in processes(mark) if name(parent(pid)).startswith("hydra_pmi")]
+
+
+def name(pid: int) -> str:
+    try:
+        return Path("/proc", str(pid), "comm").read_text()
+    except OSError:
+        return ""
 
 
 def run_tasks(step: Step) -> int:

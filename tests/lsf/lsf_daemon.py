@@ -5,7 +5,6 @@
 bsub starts it. Where LSF has three daemons a cluster, this is one a job.
 """
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from lsf_options import RefusalError, Submission, evaluate
 from lsf_queue import FINISHED, MOST_RUNNING, Element, Queue
+from standin_folder import is_there, processes, send
 
 LOOK_SECONDS = 0.05
 GRACE_MINUTES = 10
@@ -52,20 +52,6 @@ def job_environment(queue: Queue, job_id: int, job: Submission, index: int) -> d
     }
 
 
-def processes(job: str, folder: Path) -> dict[int, list[bytes]]:
-    """Every process of an element of this queue, with its environment."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        mine = (f"LSF_STANDIN_JOB={job}", f"LSF_STANDIN={folder}")
-        if all(word.encode() in words for word in mine):
-            found[int(path.parent.name)] = words
-    return found
-
-
 def is_told(words: list[bytes]) -> bool:
     """Whether LSF's signals come to a process: MPI's own launcher is no process of the job.
 
@@ -98,7 +84,7 @@ class Daemon:
 
     def run(self) -> None:
         """Until every element has ended, or the test that owns the queue."""
-        while self.unfinished() and self.owned():
+        while self.unfinished() and is_there(os.environ.get("LSF_STANDIN_OWNER")):
             self.start_some()
             for index, signal_name in self.queue.requests(self.id):
                 self.obey(index, signal_name)
@@ -111,11 +97,6 @@ class Daemon:
 
     def unfinished(self) -> bool:
         return any(element.stat not in FINISHED for element in self.queue.elements(self.id))
-
-    @staticmethod
-    def owned() -> bool:
-        owner = os.environ.get("LSF_STANDIN_OWNER")
-        return owner is None or Path("/proc", owner).exists()
 
     def start_some(self) -> None:
         """Whatever may run now: its dependency is fulfilled, and not too much runs already."""
@@ -147,7 +128,7 @@ class Daemon:
         error = self.file(self.job.error, element.index) or output
         mode = "wb" if self.job.overwrite else "ab"
         element.stat = "RUN"
-        self.queue.write(self.id, element)
+        self.queue.update(self.id, element)
         with output.open(mode) as out, error.open("ab") as err:
             process = subprocess.Popen(
                 [*self.job.shell, str(self.queue.place(self.id) / "script")],
@@ -159,7 +140,7 @@ class Daemon:
                 start_new_session=True,
             )
         running = Running(element, process)
-        end = self.queue.clock() + self.job.minutes
+        end = self.queue.minutes() + self.job.minutes
         if self.job.warning:
             name, before = self.job.warning
             running.later.append((end - before, name))
@@ -167,7 +148,7 @@ class Daemon:
         self.running[element.index] = running
 
     def look_at(self, running: Running) -> None:
-        now = self.queue.clock()
+        now = self.queue.minutes()
         for at, name in [each for each in running.later if each[0] <= now]:
             running.later.remove((at, name))
             running.over |= name == "USR2"
@@ -182,25 +163,28 @@ class Daemon:
             element = next(e for e in self.queue.elements(self.id) if e.index == index)
             if element.stat == "PEND":
                 element.stat, element.reason = "EXIT", "TERM_OWNER: job killed by owner"
-                self.queue.write(self.id, element)
+                self.queue.update(self.id, element)
         elif name == "END":
-            now, wait = self.queue.clock(), BETWEEN_MINUTES
+            now, wait = self.queue.minutes(), BETWEEN_MINUTES
             running.element.reason = "TERM_OWNER: job killed by owner"
             running.later += [(now + i * wait, n) for i, n in enumerate(("INT", "TERM", "KILL"))]
         else:
             self.send(index, name)
 
+    def processes(self, index: int) -> dict[int, list[bytes]]:
+        """Every process of an element of this queue, with its environment."""
+        marks = f"LSF_STANDIN_JOB={self.id}.{index}", f"LSF_STANDIN={self.queue.folder}"
+        return processes(*marks)
+
     def send(self, index: int, name: str) -> None:
         """A signal to every process of an element."""
-        for pid, words in processes(f"{self.id}.{index}", self.queue.folder).items():
-            if name == "KILL" or is_told(words):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, getattr(signal, f"SIG{name}"))
+        found = self.processes(index).items()
+        send(name, [pid for pid, words in found if name == "KILL" or is_told(words)])
 
     def end(self, running: Running, code: int) -> None:
         """A job ends with its script; whatever it left behind is killed."""
         element = running.element
-        while processes(f"{self.id}.{element.index}", self.queue.folder):
+        while self.processes(element.index):
             self.send(element.index, "KILL")
             time.sleep(LOOK_SECONDS)
         if running.over:
@@ -208,7 +192,7 @@ class Daemon:
         self.report(element, code)
         del self.running[element.index]
         element.stat, element.exit_code = ("EXIT", code) if code else ("DONE", None)
-        self.queue.write(self.id, element)
+        self.queue.update(self.id, element)
 
     def report(self, element: Element, code: int) -> None:
         """What LSF writes below a job's output."""

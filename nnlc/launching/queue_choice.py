@@ -1,0 +1,103 @@
+"""Plan of a campaign at a site: the best of the plans in each of its queues, and its command.
+
+The choice among queues keeps
+  1. the plans whose charge is within 2 % of the least;
+  2. of these, the plan with the fewest jobs, since each job waits in the queue, uncounted;
+  3. of these, the plan with the shortest makespan.
+With --queue there is no choice. Queues that the site file has only on request are shown, but not
+chosen.
+"""
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from nnlc.campaign.campaign import load_campaign
+from nnlc.errors import SiteError
+from nnlc.launching.forecast import Forecast, forecast_campaign, nothing_to_plan
+from nnlc.launching.limits import PlanRequest
+from nnlc.launching.plan import NODE_HOURS_TOLERANCE, Option, Plan, make_plan
+from nnlc.results.folder import ResultsFolder
+from nnlc.results.paths import results_path
+from nnlc.schedulers.site import Site
+from nnlc.schedulers.site_queues import each_queue, unknown_queue
+
+
+def plan_campaign(
+    campaign: str,
+    name: str,
+    site: Site,
+    results: Path | None,
+    request: PlanRequest,
+    others: Sequence[str],
+) -> Plan:
+    """Return a plan with its command.
+
+    Args:
+        campaign: name or file of the campaign.
+        name: name or file of the site.
+        site: the site, in the queue that the user or its file names, with the account, if any.
+        results: results folder; default: results/<campaign>.
+        request: values of the plan that the user sets.
+        others: options that matter to `nnlc submit` alone, to be repeated in its command.
+
+    Raises:
+        NnlcError: the user must correct something.
+    """
+    if not site.knows_queue:
+        raise unknown_queue(site)
+    loaded = load_campaign(campaign, accept_code=True)
+    folder = ResultsFolder(results_path(results, loaded.name))
+    plan = plan_in_queues(forecast_campaign(loaded, site, folder), request)
+    words = [campaign, "--site", name, *_options(plan.chosen), *others]
+    if plan.forecast.site.queue != site.queue:
+        words += ["--queue", str(plan.forecast.site.queue)]
+    words += ["--account", "YOURS"] if site.account_required and not site.account else []
+    words += ["--results", str(results)] if results else []
+    if site.scheduler.has_queue:
+        command = f"nnlc submit {shlex.join(words)}"
+    else:
+        command = f"nnlc render {shlex.join(words)} -o job.sh && {site.submit} job.sh"
+    return dataclasses.replace(plan, command=command)
+
+
+def plan_in_queues(forecast: Forecast, request: PlanRequest) -> Plan:
+    """Return the plan in the best of a site's queues, or in the queue of a request.
+
+    Raises:
+        SiteError: the request is impossible in every queue that may be chosen, or nothing is left
+            to train.
+    """
+    if not forecast.left:
+        raise nothing_to_plan(forecast)
+    here = forecast.site
+    may_have: list[Plan] = []
+    refused: list[str] = []
+    found: dict[str | None, Plan | str] = {}
+    for site in each_queue(here):
+        chosen = site is here if request.queue else site is here or not site.only_on_request
+        try:
+            plan = make_plan(
+                dataclasses.replace(forecast, site=site), dataclasses.replace(request, queue=None)
+            )
+        except SiteError as problem:
+            found[site.queue] = str(problem)
+            refused += [str(problem)] if chosen else []
+            continue
+        found[site.queue] = plan
+        may_have += [plan] if chosen else []
+    if not may_have:
+        raise SiteError("\n".join(dict.fromkeys(refused)))
+    most = min(plan.charge for plan in may_have) * (1 + NODE_HOURS_TOLERANCE)
+    cheap = [plan for plan in may_have if plan.charge <= most]
+    best = min(cheap, key=lambda plan: (plan.chosen.jobs, plan.chosen.makespan_hours))
+    several = tuple(found[name] for name in here.queues) if len(found) > 1 else ()
+    return dataclasses.replace(best, queues=several)
+
+
+def _options(option: Option) -> list[str]:
+    """Return the options of `nnlc submit` and `nnlc render`."""
+    words = ["--nodes", str(option.nodes)]
+    words += ["--minutes", str(option.minutes)] if option.minutes else []
+    return words + (["--elements", str(option.elements)] if option.elements > 1 else [])

@@ -1,0 +1,180 @@
+"""PBS Professional and OpenPBS: qsub, qstat, qdel and mpiexec, from their manual pages.
+
+The pages are doc/man1 of github.com/openpbs/openpbs.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnlc.errors import SchedulerError
+from nnlc.schedulers.options import COUNT, OptionTable
+from nnlc.schedulers.scheduler import Queue, number_of
+
+if TYPE_CHECKING:
+    from nnlc.schedulers.accounting import AccountedRun
+    from nnlc.schedulers.job_rules import JobRules
+    from nnlc.schedulers.site import Site
+
+_QSUB = OptionTable(
+    "a A c C e j J k l m M N o p P q r R S u v W",
+    "f G h I V X z",
+    values=[
+        ("ncpus ngpus mpiprocs", COUNT, "a number"),
+        ("mem", r"\d{1,12}([kmgtKMGT]?[bBwW])?", "as 200gb"),
+        ("j", "oe|eo|n", "oe, eo or n"),
+        ("k", "n|[doe]{1,3}", "letters of doe, or n"),
+        ("r", "[yn]", "y or n"),
+        ("N", r"[A-Za-z0-9]\S{0,229}", "at most 230 characters, the first a letter or digit"),
+    ],
+    dashes="-",
+    repeatable="W",
+    list_option="l",
+)
+# Of HPE's PALS; MPICH's and Intel's mpiexec have the first ones, and others.
+_MPIEXEC = OptionTable(
+    "np ppn depth cpu-bind gpu-bind mem-bind hostfile hosts env envlist wdir pmi",
+    "label no-label line-buffer abort-on-failure no-abort-on-failure envall genvall",
+    "n:np d:depth f:hostfile l:label",
+    values=[("np ppn depth", COUNT, "a number")],
+    is_open=True,
+    any_dashes=True,
+)
+_JOB = re.compile(r"^\d+(?:\[\])?\.[\w.-]+$", re.MULTILINE)
+_MARK = "NNLC_MARK"
+_GONE = ("Unknown Job Id", "Job has finished")
+
+
+class Pbs(Queue):
+    """PBS. A job that is unfinished submits its script as the next job of a chain."""
+
+    name, title = "pbs", "PBS"
+    sentinel, launcher, submit_commands = "#PBS", "mpiexec", ("qsub",)
+    directive_options, launcher_options = _QSUB, _MPIEXEC
+    account_option, nodes_option, walltime_option = "A", "select", "walltime"
+    queue_options = ("q",)
+    version_command = ("qstat", "--version")
+    walltime_forms = "it must be [[HH:]MM:]SS"
+    memory_directive = ":mem={}gb"  # within select, by the template
+    exclusive_directives = ("-l place=scatter:exclhost",)
+    array_option, array_forms = "J", "it must be as 0-9 or 0-9:3, with at least two elements"
+    index_variable, index_expression = "PBS_ARRAY_INDEX", '"$PBS_ARRAY_INDEX"'
+    not_in_logs = f"{Queue.not_in_logs}:"  # qsub(1B), -o: HOST:PATH
+    submits_successor = starts_after = True
+    over = frozenset(["F", "X", "M"])
+    ending = frozenset(["E"])
+    removed_variables = re.compile("PBS_")
+    kept_variables = frozenset(["PBS_CONF_FILE", "PBS_DEFAULT", "PBS_EXEC", "PBS_SERVER"])
+    wishes = re.compile(r"PBS_ACCOUNT(_\w+)?$")  # NCAR's default project
+    no_answer = re.compile(
+        r"timed out|time out|not responding|Connection refused|cannot connect to server|"
+        r"End of File",
+        re.IGNORECASE,
+    )
+
+    def minutes(self, walltime: str) -> float | None:
+        found = re.fullmatch(
+            r"(?:(?:(\d{1,6}):)?(\d{1,6}):)?(\d{1,9})(?:\.\d+)?", walltime, re.ASCII
+        )
+        if found is None:
+            return None
+        return 60 * int(found[1] or 0) + int(found[2] or 0) + math.ceil(int(found[3]) / 60)
+
+    def rules(self) -> "type[JobRules]":
+        from nnlc.schedulers.pbs_rules import PbsRules
+
+        return PbsRules
+
+    def node_directives(self, site: "Site") -> tuple[str, ...]:
+        """Return the directive for nodes of which each has one chunk; memory is in select."""
+        return self.exclusive_directives if site.exclusive else ("-l place=scatter",)
+
+    def element(self, environment: Mapping[str, str], elements: int) -> int | None:
+        """Return PBS_ARRAY_INDEX: arrays begin at 0, as rendered; None outside any array."""
+        if self.index_variable not in environment:
+            return None
+        index = number_of(environment, self.index_variable)
+        if index >= elements:
+            raise ValueError(
+                f"this array has an index {index}, but --elements is {elements}: begin at 0, or "
+                "give --element"
+            )
+        return index
+
+    def submit(self, script: Path, mark: str, command: str) -> str:
+        return self._submit(script, mark, command)
+
+    def submit_after(self, job: str, script: Path, mark: str, command: str) -> str:
+        return self._submit(script, mark, command, "-W", f"depend=afterany:{job}")
+
+    def _submit(self, script: Path, mark: str, command: str, *words: str) -> str:
+        variables = f"{self._directive(script, 'v')},{_MARK}={mark}".strip(",")
+        said = self._run(command, *words, "-v", variables, str(script))
+        return self._one_job(said, self.submitted_jobs(said), mark, script)
+
+    def submitted_jobs(self, said: str) -> list[str]:
+        return _JOB.findall(said)
+
+    def find(self, mark: str, script: Path) -> str | None:
+        del script  # the mark suffices
+        for job, about in self._qstat():
+            variables = about.get("Variable_List")
+            if isinstance(variables, dict) and variables.get(_MARK) == mark:
+                return job
+        return None
+
+    def states(self, jobs: Sequence[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {job: [] for job in jobs}
+        told = dict(self._qstat("-t", *jobs)) if jobs else {}
+        arrays = {_whole(name) for name in told if name != _whole(name)}
+        for name, about in told.items():
+            job, state = _whole(name), about.get("job_state")
+            if name == job and name in arrays:  # its elements tell
+                continue
+            if job in found and isinstance(state, str) and state not in self.over:
+                found[job].append(state)
+        return found
+
+    def cancel(self, job: str) -> None:
+        self._run("qdel", job, gone_is_fine=_GONE)
+
+    def accounting(self, jobs: Sequence[str]) -> "list[AccountedRun]":
+        from nnlc.schedulers.accounting import qstat_run
+
+        told = self._qstat("-x", "-t", *jobs)
+        runs = (qstat_run(job, about) for job, about in told if "[]" not in job)
+        return [run for run in runs if run is not None]
+
+    def _qstat(self, *words: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield each job that is in the queue, or element of an array, with its attributes.
+
+        Raises:
+            SchedulerError: the answer is no JSON of the form that qstat(1B) describes.
+        """
+        said = self._run("qstat", "-f", "-F", "json", *words, gone_is_fine=_GONE)
+        begin = said.find("{")
+        if begin < 0:
+            return
+        try:
+            # Variables of a job may have characters that no JSON text has: not strict.
+            answer = json.JSONDecoder(strict=False).raw_decode(said, begin)[0]
+            jobs = answer.get("Jobs", {}).items()
+        except (ValueError, AttributeError):
+            raise SchedulerError(
+                "qstat -f -F json answered in a form that nnlc can't read, so it is unknown which "
+                f"jobs are in the queue: {said[begin : begin + 200]!r}; see qstat"
+            ) from None
+        for name, about in jobs:
+            if isinstance(about, dict):
+                yield name, about
+
+
+def _whole(name: str) -> str:
+    """Return the array of an element, such as 7[].server of 7[3].server; else the job itself."""
+    return re.sub(r"\[\d+\]", "[]", name)
+
+
+SCHEDULER = Pbs()

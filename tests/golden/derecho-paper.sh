@@ -1,0 +1,143 @@
+#!/bin/bash
+#PBS -N paper
+#PBS -A ABC123
+#PBS -q main
+#PBS -l select=8:ncpus=64:mpiprocs=4:ngpus=4
+#PBS -l walltime=01:55:00
+#PBS -j oe
+#PBS -r y
+#PBS -l place=scatter
+#PBS -k oed
+#PBS -J 0-11
+# Rendered by nnlc for the campaign paper and the site derecho.
+# Submit it with: qsub FILE, or with 'nnlc submit', which checks it first.
+# Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.
+# Exit status, as the worker's: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
+# shellcheck disable=SC2317,SC2329 # traps call the functions
+set -euo pipefail
+
+# Must equal the walltime in the directives above.
+walltime_minutes=115
+begun=$(($(date +%s) - SECONDS))
+
+# The log's last line gives the reason of the end, except after SIGKILL.
+launcher='' heard='' reason='' said='' hint=''
+end_job() { # STATUS REASON
+    said=yes
+    echo "job script: status $1: $2" >&2 || true # the log's disk may be full
+    exit "$1"
+}
+failed() { # STATUS LINE COMMAND; failures inside sourced files don't count
+    [ -n "${BASH_SOURCE[2]:-}" ] || end_job 1 "line $2 failed with status $1: $3$hint"
+}
+ended() { # STATUS COMMAND
+    [ -z "$said" ] || return 0
+    [ -z "$reason" ] || end_job "$1" "$reason"
+    end_job "$(($1 ? $1 : 1))" "it ended too early, at: $2"
+}
+pass_on() { kill -TERM "$launcher"; }
+hear() { # SIGNAL
+    heard=$1
+    echo "job script: received SIG$1 from the user, the scheduler or the system" >&2 || true
+    [ -n "$launcher" ] || end_job 75 "received SIG$1 before any rank began; start it again to continue"
+    pass_on
+}
+trap 'hear TERM' TERM
+trap 'hear INT' INT
+trap 'hear HUP' HUP
+trap 'hear QUIT' QUIT
+trap 'hear USR1' USR1
+trap 'hear USR2' USR2
+trap 'hear XCPU' XCPU
+trap 'hear PWR' PWR
+trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
+trap 'ended "$?" "$BASH_COMMAND"' EXIT
+
+# PBS starts jobs in the home directory.
+cd "${PBS_O_WORKDIR:-.}" || end_job 1 "its folder, $PBS_O_WORKDIR, can't be entered on this node"
+# Remove options of qsub and of HPE's mpiexec from the environment.
+unset PBS_DPREFIX "${!PALS_@}"
+job=${PBS_JOBID:-}
+
+# Tables have the same bytes only if these are set before Python starts.
+export CUBLAS_WORKSPACE_CONFIG=:4096:8
+export OMP_NUM_THREADS=1
+export MKL_NUM_THREADS=1
+export OPENBLAS_NUM_THREADS=1
+
+# Don't end if the log's reader, such as tee, is gone.
+trap '' PIPE
+# One rank per GPU, in the background: bash runs traps only while it waits.
+# The first signal becomes USR1, which every mpirun forwards: ranks save and exit. A second signal,
+# more than a second later, becomes TERM, at which Open MPI kills the ranks.
+first=''
+pass_on() {
+    if [ -z "$first" ]; then
+        first=$SECONDS
+        kill -USR1 "$launcher"
+    elif [ "$((SECONDS - first))" -gt 1 ]; then
+        kill -TERM "$launcher"
+    fi
+}
+set -m # own process group: a terminal's Ctrl-C or hang-up reaches only this script
+# Ranks see all GPUs of their node: the rank's number on the node chooses one.
+mpiexec -n 32 -ppn 4 \
+    --depth=16 \
+    --cpu-bind=depth \
+    --no-abort-on-failure \
+    '/opt/my env/bin/python' -m nnlc.worker paper \
+    --results 'results/the paper'"'"'s' \
+    --images /projects/abc123/images \
+    --gpu '{"model":"NVIDIA A100 (SXM4, 40 GB)","fp32_teraflops":19.5,"memory_gigabytes":40.0,"memory_gigabytes_per_second":1555.0}' \
+    --job "${job:-}" --begun "$begun" --nodes 8 \
+    --elements 12 --element "$((0 + PBS_ARRAY_INDEX))" \
+    --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
+    --device cuda &
+launcher=$!
+set +e # from here on, the script checks statuses itself
+trap - ERR
+
+# PBS sends no warning before the walltime: ranks save their networks by the clock, and at
+# 'qsig -s URG' or SIGTERM, which is followed by SIGKILL.
+trap pass_on URG
+# A signal interrupts wait, with a status above 128: wait again while the launcher runs.
+status=129
+while [ "$status" -gt 128 ] && kill -0 "$launcher" 2>/dev/null; do
+    wait "$launcher"
+    status=$?
+done
+if [ "$status" -gt 128 ]; then # it may have ended while the signal was forwarded
+    wait "$launcher" 2>/dev/null
+    late=$?
+    [ "$late" -eq 127 ] || status=$late
+fi
+case $status in
+    0) reason="nothing is left to train" ;;
+    3) reason="nothing is left to train, but some tables are missing or damaged: nnlc status says why" ;;
+    75) reason="unfinished; start it again to continue" ;;
+    126 | 127) reason="mpiexec could not be started, or could not start its command" ;;
+    *) reason="an error; see the message above" ;;
+esac
+if [ "$status" -gt 128 ] && signal=$(kill -l "$status" 2>/dev/null); then
+    reason="ranks ended by SIG$signal"
+fi
+[ -z "$heard" ] || reason+=", after SIG$heard"
+# Unfinished, or ended by a signal: submit the next job, unless this one did nothing. PBS sends
+# SIGTERM at qdel and at the walltime; only in the last minute is it the latter.
+again=/projects/abc123/results/paper/jobs/paper.sh
+if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
+    if [ -n "$heard" ] && [ "$((SECONDS + 60))" -lt "$((60 * walltime_minutes))" ]; then
+        reason+="; no next job, since a signal asked it to end"
+    elif [ "$SECONDS" -lt 60 ]; then
+        reason+="; no next job, since it ran for less than 60 s"
+    else
+        # No job can wait for an element of an array, and no array has one element.
+        sed "s/^#PBS -J .*/PBS_ARRAY_INDEX=$PBS_ARRAY_INDEX/" "$again" | qsub | tee -a "$again.jobs"
+        case "${PIPESTATUS[*]}" in
+            "0 0 0") reason+="; the next job is submitted" ;;
+            "0 0 "*) reason+="; the next job is submitted, but $again.jobs could not be written" ;;
+            *) reason+="; qsub refused the next job" ;;
+        esac
+    fi
+fi
+end_job "$status" "$reason"

@@ -1,0 +1,147 @@
+"""Nodes that take jobs down: what is recorded of them, for how long, and what the next job does."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from gatherer_jobs import Job
+from rendered_scripts import five_minutes
+from typer.testing import CliRunner
+
+from nnlc.campaign.run_section import RunSection
+from nnlc.cli import app
+from nnlc.errors import ExitStatus
+from nnlc.launching.render import Request, render_script
+from nnlc.ranks.node_trouble import record_silence
+from nnlc.results.bad_nodes import BadNodes, hosts_to_leave_out, read_bad_nodes, remembered
+from nnlc.schedulers.lint import lint_script
+
+
+def event(host: object = "n1", days: float = 0, **others: object) -> dict:
+    moment = datetime.now(UTC) - timedelta(days=days)
+    about = {"event": "node", "host": host, "site": "summit", "reason": "no\ngood"}
+    return {"time": moment.isoformat(), **about, **others}
+
+
+def bad_nodes(*events: dict) -> BadNodes:
+    found = BadNodes()
+    for each in events:
+        found.follow(each)
+    return found
+
+
+def test_a_node_is_left_out_by_jobs_of_its_site_until_it_is_forgotten():
+    found = bad_nodes(
+        event("old", days=8), event("n1", days=6), event("n2"), event("n3", site="other")
+    ).all()
+    assert hosts_to_leave_out(found, RunSection(), "summit") == ("n1", "n2")
+    assert hosts_to_leave_out(found, RunSection(bad_node_days=1), "summit") == ("n2",)
+    assert hosts_to_leave_out(found, RunSection(bad_nodes=1), "summit") == ("n2",)
+    assert not hosts_to_leave_out(found, RunSection(bad_nodes=0), "summit")
+    assert [node.words for node in remembered(found, RunSection())] == [
+        "n1 of summit: no good",
+        "n2 of summit: no good",
+        "n3 of other: no good",
+    ]
+
+
+def test_a_node_that_fails_again_is_remembered_from_then_on():
+    found = bad_nodes(event("n1", days=8), event("n2", days=1), event("n1")).all()
+    assert hosts_to_leave_out(found, RunSection(), "summit") == ("n2", "n1")
+
+
+@pytest.mark.parametrize(
+    "host", [None, 7, "", "-n1", "n1 n2", "n1,n2", "$(id)", "n1\nn2", "n" * 300]
+)
+def test_no_text_that_is_no_host_is_left_out(host):
+    assert not bad_nodes(event(host), event(time="yesterday"), event(event="attempt")).all()
+
+
+def test_a_trainer_that_ends_at_once_makes_a_job_unfinished_and_its_node_bad(tmp_path):
+    job = Job(tmp_path, 2, greet=False, site="summit")
+    job.say(1, kind="died", trainer=0, index=None, reason="killed by SIGKILL")
+    job.part()
+    assert job.status == ExitStatus.UNFINISHED
+    [recorded] = job.events("node")
+    assert (recorded["host"], recorded["site"]) == ("n1", "summit")
+    assert any("the next job leaves out n1" in line for line in job.progress.messages)
+    lines = job.results.bad_nodes_file.read_text().splitlines()
+    [(until, *about)] = [line.split() for line in lines]
+    assert about == ["summit", "n1"]
+    assert abs(int(until) - time.time() - 7 * 24 * 3600) < 3600
+    told = CliRunner().invoke(app, ["status", str(job.results.path)]).output
+    assert "bad node n1 of summit: rank 1 on n1: killed by SIGKILL" in " ".join(told.split())
+
+
+def test_without_a_script_that_could_leave_it_out_the_job_ends_with_an_error(tmp_path):
+    job = Job(tmp_path, 2, greet=False)
+    job.say(1, kind="died", trainer=0, index=None, reason="killed by SIGKILL")
+    job.part()
+    assert job.status == ExitStatus.ERROR
+    assert [each["host"] for each in job.events("node")] == ["n1"]
+    assert not job.results.bad_nodes_file.exists()
+
+
+def test_when_too_many_nodes_were_bad_no_other_job_starts(tmp_path):
+    for number in range(3):
+        job = Job(tmp_path, 3, greet=False, site="summit", run="bad_nodes = 2")
+        job.say(number, kind="died", trainer=0, index=None, reason="killed by SIGKILL")
+        job.part()
+        assert job.status == (ExitStatus.ERROR if number == 2 else ExitStatus.UNFINISHED)
+    assert any(
+        "3 nodes (n0, n1, n2), and run.bad_nodes = 2" in line for line in job.progress.messages
+    )
+
+
+def test_a_node_that_should_have_been_left_out_starts_no_other_job(tmp_path):
+    for status in (ExitStatus.UNFINISHED, ExitStatus.ERROR):
+        job = Job(tmp_path, 2, greet=False, site="summit")
+        job.say(1, kind="died", trainer=0, index=None, reason="killed by SIGKILL")
+        job.part()
+        assert job.status == status
+    assert any("n1 should have been left out" in line for line in job.progress.messages)
+
+
+def test_a_gpu_that_fails_where_others_are_fine_is_its_node_s(tmp_path):
+    job = Job(tmp_path, 2, gpus=1, device="cuda", site="summit", greet=False)
+    job.greet(0, 1)
+    job.greet(1, 0)
+    job.part()
+    assert job.status == ExitStatus.UNFINISHED
+    assert [each["host"] for each in job.events("node")] == ["n1"]
+
+
+def test_gpus_that_fail_everywhere_are_no_node_s(tmp_path):
+    job = Job(tmp_path, 2, device="cuda", site="summit")
+    job.part()
+    assert job.status == ExitStatus.ERROR
+    assert not job.events("node")
+
+
+def test_a_retired_rank_s_node_is_left_out_by_the_next_job(tmp_path):
+    job = Job(tmp_path, 2, site="summit").begin()
+    for _ in range(3):
+        job.fail(1, job.last_given[1])
+        job.idle(1)
+    assert [each["host"] for each in job.events("retire")] == ["n1"]
+    assert job.status is None
+    assert [node.host for node in read_bad_nodes(job.results.journal_folder)] == ["n1"]
+
+
+def test_the_node_of_a_rank_that_no_longer_answers_is_bad(tmp_path):
+    job = Job(tmp_path, 2, site="summit")
+    job.gatherer.nodes.silent(1)
+    record_silence(0, {**job.gatherer._job.configuration("cpu"), "node": "first"})
+    assert [node.host for node in read_bad_nodes(job.results.journal_folder)] == ["n1", "first"]
+    assert len(job.results.bad_nodes_file.read_text().splitlines()) == 2
+
+
+def test_slurm_leaves_out_bad_nodes_beside_those_of_the_site_file():
+    site = five_minutes("slurm")
+    own = site.model_copy(update={"directives": ("--exclude=n[7-8]", "--constraint=gpu")})
+    for chosen, hosts in ((site, "n1,n2"), (own, "n[7-8],n1,n2")):
+        script = render_script(Request(campaign="smoke", leave_out=("n1", "n2")), chosen)
+        assert f"#SBATCH --exclude={hosts}\n" in script
+        assert script.count("--exclude") == 1
+        assert not [finding for finding in lint_script(script, chosen) if not finding.note]
+    assert """ExcNodeList='n[7-8]'"${bad:+,$bad}" ||""" in script

@@ -1,0 +1,430 @@
+"""`notify`: a command is told each event once, whatever it does, and harms no job."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from limits import wait_until
+from test_job_scripts import FAKE_MPIRUN
+from typer.testing import CliRunner
+from worker_jobs import ONE, events, run_worker, tables, write_campaign
+
+from nnlc.campaign.campaign import load_campaign
+from nnlc.cli import app, status_text
+from nnlc.errors import CampaignError, ExitStatus, SiteError
+from nnlc.launching.notify_source import notify_command
+from nnlc.launching.render import Request, render_script
+from nnlc.ranks.notifier import Notifier
+from nnlc.results import notices as notices_module
+from nnlc.results.folder import ResultsFolder
+from nnlc.results.history import Reached
+from nnlc.results.notices import Notices, failed_key, file_word
+from nnlc.results.stall import IDLE_SECONDS, STILL_SECONDS, StallWatch
+from nnlc.results.status import read_status
+from nnlc.schedulers.lint import lint_script
+from nnlc.schedulers.site import load_site
+from nnlc.system import notify_command as running
+from nnlc.system.notify_command import run_notify
+
+HOSTILE = "it's $(touch x) `touch x` \"; # \\ é"
+
+
+def keeper(folder: Path) -> tuple[str, Path]:
+    """A command that keeps each event that it gets, and the file where it does."""
+    kept = folder / f"told {HOSTILE[:20]}"
+    return f"cat >> {shlex.quote(str(kept))}", kept
+
+
+def told(kept: Path) -> list[dict]:
+    return [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+
+
+@pytest.fixture
+def folder(tmp_path):
+    results = ResultsFolder(tmp_path / "r")
+    results.open(load_campaign(write_campaign(tmp_path, ONE)))
+    return results
+
+
+def notices(folder: ResultsFolder, command: str) -> Notices:
+    return Notices(command, folder, "tiny", folder.ready)
+
+
+# The command.
+
+
+def test_a_command_gets_the_event_as_one_line_of_json_whatever_its_texts_are(tmp_path):
+    command, kept = keeper(tmp_path)
+    event = {"event": "failed", "text": HOSTILE}
+    assert run_notify(command, event) == ""
+    assert told(kept) == [event]
+    assert kept.read_bytes().count(b"\n") == 1
+
+
+def test_what_the_command_prints_goes_nowhere_and_megabytes_do_no_harm(capfd):
+    assert run_notify("head -c 50000000 /dev/zero; head -c 50000000 /dev/zero >&2", {}) == ""
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("exit 3", "ended with status 3"),
+        ("/no/such/program", "ended with status 127"),
+        ("kill -9 $$", "ended with status -9"),
+        ("exec <&-; true", ""),
+    ],
+)
+def test_a_command_that_fails_or_reads_nothing_is_told_in_words(command, problem):
+    assert run_notify(command, {"text": "x" * 2000}) == problem
+
+
+def test_a_command_that_hangs_is_killed_with_all_that_it_started(tmp_path):
+    pids = tmp_path / "pids"
+    command = f"trap '' TERM INT; sleep 1000 & echo $! $$ > {pids}; wait; sleep 1000"
+    assert run_notify(command, {}, seconds=0.5) == "did not end within 0 s"
+    for pid in map(int, pids.read_text().split()):
+        wait_until(lambda pid=pid: not _runs(pid))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+# Each event once.
+
+
+def test_an_event_is_told_once_by_however_many_processes_at_a_time(folder, tmp_path):
+    command, kept = keeper(tmp_path)
+    one = [
+        threading.Thread(target=notices(folder, command).tell, args=("failed", HOSTILE, "why"))
+        for _ in range(8)
+    ]
+    for each in one:
+        each.start()
+    for each in one:
+        each.join()
+    [event] = told(kept)
+    assert event.pop("time")
+    assert event.pop("host")
+    assert event == {
+        "event": "failed",
+        "text": "why",
+        "campaign": "tiny",
+        "results": str(folder.path),
+    }
+    notices(folder, command).tell("failed", "another", "why")
+    assert len(told(kept)) == 2
+
+
+def test_an_event_is_told_also_where_nothing_can_be_written(folder, tmp_path):
+    command, kept = keeper(tmp_path)
+    (folder.journal_folder).rmdir()
+    folder.journal_folder.write_text("no folder")
+    notices(folder, command).tell("failed", "key", "the disk is full")
+    assert [event["text"] for event in told(kept)] == ["the disk is full"]
+
+
+def journalled(folder: ResultsFolder, command: str, *written: tuple[str, dict]) -> Notifier:
+    notifier = Notifier(notices(folder, command))
+    journal = notifier.journal(folder.journal_folder, folder.ready, "n1-12-34")
+    for event, facts in written:
+        journal.write(event, **facts)
+    return notifier
+
+
+EVERY = [
+    ("job", {"process": {"host": "n1"}, "ranks": []}),
+    ("start", {"id": "a"}),
+    ("retire", {"rank": 3, "reason": "its GPU is gone", "ids": [], "host": "n7"}),
+    ("node", {"host": "n9", "reason": "rank 1 no longer answered"}),
+    ("lost", {"ids": ["an earlier job"]}),
+    ("end", {"status": "ERROR", "reason": f"error: {HOSTILE}"}),
+]
+
+
+def test_the_journal_s_events_are_told_beside_the_job_and_not_again_by_the_next(folder, tmp_path):
+    command, kept = keeper(tmp_path)
+    journalled(folder, command, *EVERY).finish(ExitStatus.ERROR)
+    assert [event["event"] for event in told(kept)] == ["node", "node", "lost", "failed"]
+    assert [event.get("node") for event in told(kept)] == ["n7", "n9", None, None]
+    assert "rank 3 gets no more networks, in the job of " in told(kept)[0]["text"]
+    assert "node n9 took its job down, in the job of " in told(kept)[1]["text"]
+    assert HOSTILE.split()[0] in told(kept)[3]["text"]
+    Notifier(notices(folder, command)).finish(ExitStatus.UNFINISHED)
+    notices(folder, command).tell("failed", failed_key("n1-12-34"), "as its script knows it")
+    assert len(told(kept)) == 4
+
+
+def test_what_a_crash_left_untold_is_told_by_the_next_start_once(folder, tmp_path, monkeypatch):
+    command, kept = keeper(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Notices, "tell", lambda *_, **__: "")  # the job is killed before
+        journalled(folder, command, *EVERY).finish(ExitStatus.ERROR)
+    assert not kept.exists()
+    for _ in range(2):
+        Notifier(notices(folder, command)).finish(ExitStatus.UNFINISHED)
+        assert [event["event"] for event in told(kept)] == ["node", "node", "lost", "failed"]
+
+
+def test_ends_without_an_error_and_events_of_before_are_no_news(folder, tmp_path):
+    command, kept = keeper(tmp_path)
+    from nnlc.results.journal import Journal
+
+    Journal(folder.journal_folder).write("end", status="ERROR", reason="before notify was set")
+    unfinished = ("end", {"status": "UNFINISHED", "reason": "time"})
+    journalled(folder, command, unfinished).finish(ExitStatus.UNFINISHED)
+    assert not kept.exists()
+
+
+def test_a_command_that_hangs_holds_up_the_end_for_its_time_only_and_the_rest_is_told_later(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(notices_module, "NOTIFY_SECONDS", 0.5)
+    monkeypatch.setattr("nnlc.ranks.notifier.NOTIFY_SECONDS", 0.5)
+    notifier = journalled(folder, "sleep 100000", *EVERY)
+    ending = threading.Thread(target=notifier.finish, args=(ExitStatus.ERROR,), daemon=True)
+    ending.start()
+    wait_until(lambda: not ending.is_alive())
+    monkeypatch.undo()
+    command, kept = keeper(tmp_path)
+    Notifier(notices(folder, command)).finish(ExitStatus.UNFINISHED)
+    assert 1 <= len(told(kept)) < 4
+
+
+def test_an_error_while_telling_ends_nothing(folder, capsys, monkeypatch):
+    monkeypatch.setattr(Notices, "tell_of", lambda *_: 1 / 0)
+    journalled(folder, "true", *EVERY).finish(ExitStatus.ERROR)
+    assert "warning: the notify command was not run: ZeroDivisionError" in capsys.readouterr().err
+
+
+# Jobs.
+
+
+def test_a_campaign_s_end_is_told_once_by_the_job_that_ends_it(tmp_path):
+    """The campaign's own command wins over the site's, and a failing one changes no status."""
+    command, kept = keeper(tmp_path)
+    text = f"{ONE}\n[run]\nnotify = {json.dumps(command)}\n"
+    campaign = write_campaign(tmp_path, text)
+    words = [campaign, "--results", tmp_path / "r", "--notify", "touch of-the-site"]
+    for _ in range(2):
+        done = run_worker(*words, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        [event] = told(kept)
+    assert (event["event"], event["tables"], event["without_table"]) == ("ended", 1, 0)
+    assert event["text"] == "campaign tiny has ended: 1 table"
+    assert not (tmp_path / "of-the-site").exists()
+    assert len(tables(tmp_path / "r")) == len(events(tmp_path / "r", "told")) == 1
+    plain = write_campaign(tmp_path, ONE)
+    (tmp_path / "r" / "F-MNIST-sample_models").rename(tmp_path / "tables")
+    hangs = [plain, "--results", tmp_path / "r", "--notify", "echo x; exit 9"]
+    done = run_worker(*hangs)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning: the notify command ended with status 9: echo x; exit 9" in done.stderr
+
+
+def test_a_job_that_fails_for_good_is_told_with_its_reason(tmp_path):
+    command, kept = keeper(tmp_path)
+    campaign = write_campaign(tmp_path, ONE)
+    words = [campaign, "--results", tmp_path / "r", "--notify", command, "--notify-as", "n1-1-1"]
+    done = run_worker(*words, "--device", "cuda", CUDA_VISIBLE_DEVICES="-1")
+    assert done.returncode == 1
+    [event] = told(kept)
+    assert event["event"] == "failed"
+    assert "--device cuda" in event["text"]
+
+
+class Scripted:
+    """A rendered `local` script with an mpirun that ends at once, and a notify command."""
+
+    def __init__(self, folder: Path, command: str, **changes: object) -> None:
+        self.folder, self.kept = folder, folder / "told"
+        site = load_site("local").model_copy(update={"notify": command, **changes})
+        request = Request(
+            campaign="smoke", results=str(folder / f"r {HOSTILE}"), python=sys.executable
+        )
+        self.script = render_script(request, site)
+        (folder / "job.sh").write_text(self.script)
+        (folder / "mpirun").write_text(FAKE_MPIRUN)
+        (folder / "mpirun").chmod(0o755)
+
+    def run(self, status: int) -> list[str]:
+        """Run it; return what mpirun was given."""
+        environment = {
+            "PATH": f"{self.folder}{os.pathsep}{os.environ['PATH']}",
+            "RECORD": str(self.folder),
+            "FAKE_STATUS": str(status),
+        }
+        done = subprocess.run(
+            ["bash", "job.sh"], cwd=self.folder, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == status, done.stderr
+        return (self.folder / "argv").read_bytes().decode().split("\0")
+
+
+@pytest.mark.parametrize("status", [0, 3, 75, 1, 137])
+def test_a_script_tells_of_a_failure_that_rank_0_could_not_tell_of(status, tmp_path):
+    command, kept = keeper(tmp_path)
+    scripted = Scripted(tmp_path, command)
+    words = scripted.run(status)
+    at = words.index("--notify")
+    assert words[at + 1] == command
+    assert words[at + 2] == "--notify-as"
+    texts = [event["text"] for event in told(kept)]
+    reason = {1: "an error; see the message above", 137: "ranks ended by SIGKILL"}
+    assert texts == ([f"a job failed: {reason[status]}"] if status in reason else [])
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_setup_line_that_fails_is_told(tmp_path):
+    command, kept = keeper(tmp_path)
+    Scripted(tmp_path, command, setup=("false",), template=None)
+    script = tmp_path / "job.sh"
+    script.write_text(script.read_text().replace("set +eu +o pipefail", "").replace("|| true", ""))
+    subprocess.run(["bash", "job.sh"], cwd=tmp_path, capture_output=True)
+    assert ["failed with status 1: false" in event["text"] for event in told(kept)] == [True]
+
+
+@pytest.mark.parametrize("site", ["slurm", "lsf", "pbs", "frontier", "summit"])
+def test_a_script_tells_of_a_chain_that_breaks_and_of_none_that_goes_on(site, tmp_path):
+    own = {"notify": f"echo {HOSTILE}", "container": "apptainer exec --nv '/a b/nnlc.sif'"}
+    site = load_site(site, account="A").model_copy(update={**own, "exclusive": False})
+    request = Request(campaign="paper", results="/p/r", script="/p/r/jobs/a.sh", images="/p/i")
+    script = render_script(request, site)
+    assert not lint_script(script, site)
+    beside_python = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    # SC2016: the command has single quotes, so that nothing in it expands.
+    shellcheck = [shutil.which("shellcheck", path=beside_python), "--exclude=SC1091,SC2016", "-"]
+    done = subprocess.run(shellcheck, input=script, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    begin, end = script.index("tell() {"), script.index("end_job() {")
+    run = f"heard=$3 alone=$4\ntimeout() {{ echo told; }}\n{script[begin:end]}\n"
+    run = run.replace(" >/dev/null 2>&1 || true", "") + 'tell "$1" "$2"'
+    alone = "unfinished; start it again to continue"
+
+    def tells(status: int, reason: str, heard: str = "", plain: str = alone) -> bool:
+        words = ["bash", "-euc", f"this_job=j\n{run}", "bash", str(status), reason, heard, plain]
+        done = subprocess.run(words, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return "told" in done.stdout
+
+    killed = "ranks ended by SIGKILL"
+    assert not any(tells(status, "done") for status in (0, 3))
+    assert tells(1, "an error")
+    assert not tells(1, "an error", heard="TERM")
+    assert not tells(75, alone)
+    assert tells(75, f"{alone}; bsub refused the next job")
+    assert tells(75, f"{alone}; not requeued, since it ran for less than 60 s")
+    assert not tells(75, f"{alone}; the next job is submitted")
+    assert not tells(137, f"{killed}; the next job is submitted", plain=killed)
+    assert not tells(137, killed, plain=killed)  # a chain without a word goes on by itself
+    assert tells(137, f"{killed}; scontrol requeue failed", plain=killed)
+
+
+def test_a_site_without_a_command_has_the_script_that_it_had(tmp_path):
+    script = render_script(Request(campaign="smoke"), load_site("slurm"))
+    assert "notify" not in script
+    assert "tell" not in script
+
+
+# Stalls, and the command by hand.
+
+
+def test_a_campaign_stalls_if_no_job_goes_on_or_no_network_gets_further(folder):
+    now, found = [0.0], read_status(folder)
+    watch = StallWatch(lambda: now[0])
+    idle, runs, waits = (
+        {"is_busy": busy, "is_running": running}
+        for busy, running in ((False, False), (True, True), (True, False))
+    )
+    assert watch.look(found, **idle) == ""
+    now[0] += IDLE_SECONDS - 1
+    assert watch.look(found, **idle) == ""
+    now[0] += 1
+    assert watch.look(found, **idle) == "1 network is left, and no job is running or in the queue"
+    assert watch.look(found, **idle) == ""
+    now[0] += 1e6
+    assert watch.look(found, **waits) == ""
+    now[0] += 1e6
+    assert watch.look(found, **waits) == ""
+    assert watch.look(found, **runs) == ""
+    now[0] += STILL_SECONDS
+    assert watch.look(found, **runs).endswith("none has got further for 60 minutes")
+    found.datasets["F-MNIST-sample"].rows += 1
+    found.left.update(dict.fromkeys(found.left, Reached(pace=STILL_SECONDS)))
+    assert watch.look(found, **runs) == ""
+    now[0] += 9 * STILL_SECONDS
+    assert watch.look(found, **runs) == ""
+    now[0] += STILL_SECONDS
+    assert watch.look(found, **runs).endswith("none has got further for 600 minutes")
+    found.left.clear()
+    now[0] += 1e6
+    assert watch.look(found, **idle) == ""
+
+
+def test_watching_tells_of_a_stall_once_also_if_two_watch(tmp_path, monkeypatch, capsys):
+    command, kept = keeper(tmp_path)
+    text = f"{ONE}\n[run]\nnotify = {json.dumps(command)}\n"
+    results = ResultsFolder(tmp_path / "r")
+    results.open(load_campaign(write_campaign(tmp_path, text)))
+    monkeypatch.setattr("nnlc.results.stall.IDLE_SECONDS", 0.0)
+    for _ in range(2):
+        rounds = iter(range(2))
+
+        def sleep(_, rounds=rounds):
+            if next(rounds, None) is None:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(status_text.time, "sleep", sleep)
+        with pytest.raises(KeyboardInterrupt):
+            status_text.watch_status(results.path, 10)
+    assert capsys.readouterr().out.count("the campaign stalls: 1 network is left, and no job") == 2
+    [event] = told(kept)
+    assert event["event"] == "stalled"
+    assert event["text"].startswith("campaign tiny stalls: 1 network is left")
+
+
+def test_the_command_is_tried_by_hand_and_the_site_s_is_known_from_its_jobs(folder, tmp_path):
+    command, kept = keeper(tmp_path)
+    none = CliRunner().invoke(app, ["notify", str(folder.path)])
+    assert "no notify command: write one into the campaign's [run]" in str(none.exception)
+    folder.jobs_folder.mkdir()
+    for number, value in enumerate(["false", command]):
+        record = {"mark": f"m{number}", "script": "s", "scheduler": "slurm", "site": "s"}
+        record |= {"time": f"2026-01-0{number + 1}", "id": "1", "cluster": "", "notify": value}
+        (folder.jobs_folder / f"m{number}.json").write_text(json.dumps(record))
+    assert notify_command(folder, folder.campaign()) == command
+    for _ in range(2):
+        done = CliRunner().invoke(app, ["notify", str(folder.path)])
+        assert done.output == f"told: {command}\n"
+    assert [event["event"] for event in told(kept)] == ["test", "test"]
+    failed = CliRunner().invoke(app, ["notify", str(folder.path), "--command", "exit 4"])
+    assert "the notify command ended with status 4: exit 4" in str(failed.exception)
+
+
+@pytest.mark.parametrize("text", ["", "a\nb", "a\x00b"])
+def test_a_command_that_is_no_line_is_refused_with_its_file_and_key(text, tmp_path):
+    campaign = write_campaign(tmp_path, f"{ONE}\n[run]\nnotify = {json.dumps(text)}\n")
+    with pytest.raises(CampaignError, match=r"tiny.toml, key run.notify: must "):
+        load_campaign(campaign)
+    site = tmp_path / "site.toml"
+    site.write_text(f'extends = "local"\nname = "s"\nnotify = {json.dumps(text)}\n')
+    with pytest.raises(SiteError, match=r"site.toml, key notify: must "):
+        load_site(site)
+
+
+def test_keys_of_any_length_and_letters_are_names_of_files():
+    keys = ["a", HOSTILE, "x" * 1000, "x" * 1001, "../a", "é", "_"]
+    names = [file_word(key) for key in keys]
+    assert len(set(names)) == len(keys)
+    assert all(len(name) < 120 and "/" not in name and name.isascii() for name in names)
+    assert running.NOTIFY_SECONDS == 30
