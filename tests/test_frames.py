@@ -188,7 +188,7 @@ def test_a_path_with_nothing_to_read_is_an_error(tmp_path, download):
 def test_every_part_of_a_results_folder_is_known_and_nothing_of_it_is_named_as_skipped(download):
     results = ResultsFolder(download)
     parts = {part for part in vars(results).values() if isinstance(part, Path)}
-    for part in parts - {download}:
+    for part in (part for part in parts if part.parent == download):
         part.write_text("not a table")
     (skipped,) = load_tables(download).skipped
     assert str(skipped).endswith("journal: the journal was not read: Not a directory")
