@@ -153,9 +153,10 @@ def test_ranks_get_the_script_s_words_and_choose_by_their_number_on_the_node(pbs
     found = sorted(launcher_rank(rank["env"]) for rank in ranks)
     assert found == [("PALS", 0, 4, 0), ("PALS", 1, 4, 1), ("PALS", 2, 4, 0), ("PALS", 3, 4, 1)]
     for rank in ranks:
-        words = ["-m", "nnlc.worker", "smoke", "--results", place, "--time-left"]
-        *first, left, _, device = rank["argv"]
+        words = ["-m", "nnlc.worker", "smoke", "--results", place, "--job", job, "--begun"]
+        *first, _, nodes_key, nodes, left_key, left, _, device = rank["argv"]
         assert (first, device) == (words, "cpu")
+        assert (nodes_key, nodes, left_key) == ("--nodes", "2", "--time-left")
         assert 0 < int(left) <= 120
         assert rank["env"].items() >= DETERMINISM.items()
         assert rank["at"] == str(pbs.folder)
@@ -205,7 +206,9 @@ def test_an_element_gets_its_number_and_goes_on_alone(pbs, at_once):
         pbs.run("qsig", "-s", "URG", job)
         pbs.wait(job)
     for job in ("102.pbs-01", "103.pbs-01"):
-        assert pbs.told(job, 1)[0]["argv"][:-3] == told[1][:-3]
+        again = pbs.told(job, 1)[0]["argv"]
+        here = slice(again.index("--elements"), -3)
+        assert again[here] == told[1][here]
     assert pbs.state("101[0].pbs-01") == "R"
 
 
