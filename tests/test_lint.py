@@ -144,6 +144,7 @@ pieces = [
 
 @given(st.lists(st.sampled_from(pieces) | st.text(max_size=8), max_size=60).map("".join))
 @example("$([1-\\")  # bash itself names line 3
+@example("nnlc.worker#!/bin/bash")
 @settings(max_examples=40)
 def test_every_text_is_read_and_findings_name_its_lines(text):
     for name in ("summit", "perlmutter", "local"):

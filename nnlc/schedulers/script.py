@@ -182,7 +182,8 @@ def _words(lines: Sequence[str], first: int) -> list[Word]:
     lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|<>")
     lexer.whitespace_split = True
     try:
-        return [Word(word, first + lexer.lineno - 1) for word in lexer]
+        # A comment right after a word counts its line's end before the word is given.
+        return [Word(word, first + min(lexer.lineno, len(lines)) - 1) for word in lexer]
     except ValueError:  # a quote that does not end
         return [Word(word, first) for word in text.split()]
 
