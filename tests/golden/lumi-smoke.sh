@@ -23,7 +23,7 @@ set -euo pipefail
 
 # Must equal the walltime in the directives above.
 walltime_minutes=120
-begun=$(($(date +%s) - SECONDS))
+begun=$(($(printf '%(%s)T' -1) - SECONDS))
 
 # The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
@@ -70,7 +70,7 @@ job=${SLURM_JOB_ID:-}
 bad_nodes() {
     local until site host found=''
     while read -r until site host; do
-        [ "$site" != lumi ] || [ "$until" -le "$(date +%s)" ] || found+=",$host"
+        [ "$site" != lumi ] || [ "$until" -le "$(printf '%(%s)T' -1)" ] || found+=",$host"
     done <results/smoke/journal/bad_nodes
     echo "${found#,}"
 }

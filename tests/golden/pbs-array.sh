@@ -15,7 +15,7 @@ set -euo pipefail
 
 # Must equal the walltime in the directives above.
 walltime_minutes=120
-begun=$(($(date +%s) - SECONDS))
+begun=$(($(printf '%(%s)T' -1) - SECONDS))
 
 # The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''

@@ -22,7 +22,7 @@ set -euo pipefail
 
 # Must equal the walltime in the directives above.
 walltime_minutes=30
-begun=$(($(date +%s) - SECONDS))
+begun=$(($(printf '%(%s)T' -1) - SECONDS))
 
 # The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
@@ -69,7 +69,7 @@ job=${SLURM_JOB_ID:-}
 bad_nodes() {
     local until site host found=''
     while read -r until site host; do
-        [ "$site" != perlmutter ] || [ "$until" -le "$(date +%s)" ] || found+=",$host"
+        [ "$site" != perlmutter ] || [ "$until" -le "$(printf '%(%s)T' -1)" ] || found+=",$host"
     done <results/curves/journal/bad_nodes
     echo "${found#,}"
 }

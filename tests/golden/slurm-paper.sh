@@ -25,7 +25,7 @@ set -euo pipefail
 
 # Must equal the walltime in the directives above.
 walltime_minutes=115
-begun=$(($(date +%s) - SECONDS))
+begun=$(($(printf '%(%s)T' -1) - SECONDS))
 
 # The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
@@ -73,7 +73,7 @@ job="${SLURM_ARRAY_JOB_ID:-}_${SLURM_ARRAY_TASK_ID:-}"
 bad_nodes() {
     local until site host found=''
     while read -r until site host; do
-        [ "$site" != my-slurm ] || [ "$until" -le "$(date +%s)" ] || found+=",$host"
+        [ "$site" != my-slurm ] || [ "$until" -le "$(printf '%(%s)T' -1)" ] || found+=",$host"
     done <'results/the paper'"'"'s/journal/bad_nodes'
     echo "${found#,}"
 }
