@@ -21,6 +21,7 @@ from nnlc.schedulers.commands import scheduler_environment
 settings.register_profile(
     "nnlc",
     settings(),
+    max_examples=50,  # where a test gives no number of its own
     deadline=None,  # no test depends on speed
     suppress_health_check=[HealthCheck.too_slow],
     derandomize=bool(os.environ.get("NNLC_FORBID_SKIPS")),  # nor does a verdict on chance

@@ -32,6 +32,8 @@ VERBS = {
     "status": "status {results}",
     "upgrade": "upgrade {results}",
     "retry": "retry {results}",
+    "spent": "spent {results}",
+    "notify": "notify {results} --command true",
     "grow": "grow {results} {campaign} --dry-run",
     "show": "show {table}",
     "plan": "plan {campaign} --site summit --results {new}",
