@@ -198,7 +198,7 @@ def test_setup_lines_may_fail_within_and_be_parts_of_one_command(job, name):
 def test_a_signal_from_outside_saves_and_is_told_and_nothing_starts_again(job, name, number):
     script = job(name)
     process = script.start(LASTING="yes")
-    wait_until((script.folder / "ranks").exists)
+    wait_until(lambda: (script.folder / "ranks").exists() or process.poll() is not None)
     process.send_signal(getattr(signal, f"SIG{number}"))
     status, said = told(process)
     assert status == 75
@@ -250,7 +250,7 @@ def test_a_log_that_can_t_be_written_changes_no_status(job, name, log):
 def test_a_signal_reaches_the_ranks_though_nobody_reads_the_log(job, name):
     script = job(name)
     process = script.start(LASTING="yes")
-    wait_until((script.folder / "ranks").exists)
+    wait_until(lambda: (script.folder / "ranks").exists() or process.poll() is not None)
     process.stderr.close()
     process.send_signal(signal.SIGINT)
     assert process.wait(HANG_SECONDS) == 75
