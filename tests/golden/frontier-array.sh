@@ -72,7 +72,7 @@ bad_nodes() {
     local until site host found=''
     while read -r until site host; do
         [ "$site" != frontier ] || [ "$until" -le "$(printf '%(%s)T' -1)" ] || found+=",$host"
-    done <results/smoke/journal/bad_nodes
+    done < results/smoke/journal/bad_nodes
     echo "${found#,}"
 }
 bad_before=$(bad_nodes 2>/dev/null || true)

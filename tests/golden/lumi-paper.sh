@@ -73,7 +73,7 @@ bad_nodes() {
     local until site host found=''
     while read -r until site host; do
         [ "$site" != lumi ] || [ "$until" -le "$(printf '%(%s)T' -1)" ] || found+=",$host"
-    done <'results/the paper'"'"'s/journal/bad_nodes'
+    done < 'results/the paper'"'"'s/journal/bad_nodes'
     echo "${found#,}"
 }
 bad_before=$(bad_nodes 2>/dev/null || true)

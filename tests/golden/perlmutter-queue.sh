@@ -70,7 +70,7 @@ bad_nodes() {
     local until site host found=''
     while read -r until site host; do
         [ "$site" != perlmutter ] || [ "$until" -le "$(printf '%(%s)T' -1)" ] || found+=",$host"
-    done <results/curves/journal/bad_nodes
+    done < results/curves/journal/bad_nodes
     echo "${found#,}"
 }
 bad_before=$(bad_nodes 2>/dev/null || true)
