@@ -254,3 +254,11 @@ def test_settings_that_a_record_has_are_checked_before_networks_are_drawn(tmp_pa
     for space, words in (({"widest": "6"}, "space.widest"), ({"wide": 3}, "space.wide")):
         with pytest.raises(FamilyError, match=f"family ladder@1: {words}"):
             registry.make_family(reference, space)
+
+
+def test_a_module_that_is_not_there_leaves_no_folder_to_import_from(tmp_path):
+    before = list(sys.path)
+    path = write_campaign(tmp_path)
+    (tmp_path / "ladder.py").unlink()
+    assert "there is no module ladder" in refusal(path)
+    assert sys.path == before

@@ -75,10 +75,10 @@ def _without_type(kind: type[Family]) -> Iterator[tuple[str, object]]:
     for base in kind.__mro__:
         if issubclass(base, Family) and base is not Family:
             known = {*_ATTRIBUTES, *inspect.get_annotations(base)}
-            for name in [name for name in vars(base).keys() - known if name.islower()]:
-                is_plain = isinstance(vars(base)[name], str | int | float | list | tuple | dict)
-                if is_plain and name[0] != "_":
-                    yield name, vars(base)[name]
+            for name, value in vars(base).items():
+                is_plain = isinstance(value, str | int | float | list | tuple | dict)
+                if is_plain and name not in known and name.islower() and name[0] != "_":
+                    yield name, value
 
 
 def _problem_of_settings(kind: Any) -> Iterator[str]:

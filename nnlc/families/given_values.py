@@ -86,7 +86,7 @@ def _check_batch_size(batch_size: int, images: ImageSet) -> None:
         wrong = f"is not between 1 and {most:,}, the number of validation images of {images.name}"
     raise SpecError(
         f"batch_size {batch_size} {wrong}: "
-        + (f"{' and '.join(map(str, near))} would fit" if near else "they are too few for any size")
+        + (f"{' and '.join(map(str, near))} would fit" if near else f"no size fits {images.name}")
     )
 
 

@@ -36,7 +36,7 @@ def attribute_of(module: str, name: str, folder: str | None) -> object:
             found = importlib.import_module(module)
     except ForeignCodeError as problem:
         where = f" in {folder}" if folder else ""
-        why = raised_within(str(Path(folder).resolve()) if folder else "", problem.raised)
+        why = raised_within(f"{Path(folder).resolve()}/" if folder else "", problem.raised)
         raise FamilyError(f"module {module}{where} can't be imported: {why}") from None
     finally:
         sys.dont_write_bytecode = writes_none
@@ -73,6 +73,8 @@ def watching_torch() -> Iterator[Callable[[Iterable[Path]], str]]:
     watch = _TorchWatch()
 
     def place(code: Iterable[Path]) -> str:
+        if "torch" not in sys.modules:
+            return ""  # it was only asked whether there is torch
         files = {str(path) for path in code}
         own = [line for line in watch.lines if line.filename in files]
         return f"{own[-1].filename}, line {own[-1].lineno}" if own else ""

@@ -176,7 +176,11 @@ def _use_folder(folder: str | None, module: str) -> None:
         FamilyError: another module of this name is in use.
     """
     forget_all(but=folder)
-    use_folder(folder or "", module)
+    try:
+        use_folder(folder or "", module)
+    except FamilyError:
+        forget_folder(folder or "", ())
+        raise
 
 
 def forget_all(*, but: str | None = None) -> None:

@@ -34,12 +34,14 @@ def raised_within(place: str, problem: BaseException) -> str:
     """Return kind, text and place of an exception; no place if only nnlc's lines are known.
 
     Args:
-        place: a file, or a folder whose files are looked for before others; "" if unknown.
+        place: a file; or a folder, with / at its end, whose files are looked for before others, but
+            for nnlc's; "" if unknown.
         problem: the exception.
     """
     frames = traceback.extract_tb(problem.__traceback__)
     others = [frame for frame in frames if not frame.filename.startswith(_NOT_OF_FAMILIES)]
-    own = [frame for frame in frames if place and frame.filename.startswith(place)] or others[-1:]
+    among = others if place.endswith("/") else frames
+    own = [frame for frame in among if place and frame.filename.startswith(place)] or others[-1:]
     where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
     return exception_words(problem) + where
 

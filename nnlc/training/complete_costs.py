@@ -3,12 +3,9 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast
 
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.families.costs_file import COSTS_ENDINGS, COSTS_MARK, costs_content
-from nnlc.families.counted_costs import counted_of
-from nnlc.networks.specification import FamilySpec
 from nnlc.results.folder_costs import (
     check_needs_costs,
     count_request,
@@ -44,7 +41,7 @@ def complete_costs(file: Path, networks: Sequence[CampaignNetwork]) -> Iterator[
     require_extra("train", "counting costs", "torch")
     yield f"counting the costs of {counted(len(unknown), 'network')}"
     yield from take_counts(networks, [count_costs(count_request(unknown))])
-    if not any(counted_of(cast(FamilySpec, network.spec)).is_known for network in networks):
+    if not any(network.family.could_count(network.spec) for network in networks):
         return
     content = costs_content(networks[0].family, before | set(map(key_of, networks)))
     write_output(file, content, mark=COSTS_MARK, endings=COSTS_ENDINGS)
