@@ -37,8 +37,9 @@ def test_every_shipped_site_is_listed_with_its_queues_and_its_runs():
     assert max(map(len, job.output.splitlines())) <= 100
 
 
-def test_the_plan_of_a_campaign_is_listed_for_each_site_with_a_gpu():
-    job = CliRunner().invoke(app, ["sites", "--plan", "smoke"])
+def test_the_plan_of_a_campaign_is_listed_for_each_site_with_a_gpu(tmp_path):
+    words = ["sites", "--plan", "smoke", "--results", str(tmp_path / "new")]
+    job = CliRunner().invoke(app, words)
     listed = [line.split()[0] for line in job.output.splitlines()[1:]]
     assert listed == [name for name in SHIPPED if load_site(name).gpu]
 

@@ -41,7 +41,7 @@ VERBS = {
     "render": "render {campaign} --site local --nodes 1 --results {new}",
     "submit": "submit {campaign} --site slurm --results {new} --dry-run",
     "cancel": "cancel {results}",
-    "sites": "sites|sites --plan smoke",
+    "sites": "sites|sites --plan {campaign} --results {new}",
     "doctor": "doctor {absent}",
     "lint": "lint {script} --site slurm",
     "metrics": "metrics {tables}|metrics {tables} --columns path|metrics {tables} -o {new}",

@@ -82,8 +82,8 @@ def plan(
         read_costs_of(list(loaded.networks()), costs)
     name = site or THIS_MACHINE
     chosen = load_site(name, account=account, queue=queue)
-    minutes, asked = asked_minutes(minutes, hours), queue and queue[0]
-    request = PlanRequest(nodes=nodes, minutes=minutes, elements=elements, queue=asked or None)
+    minutes, asked = asked_minutes(minutes, hours), queue[0] if queue else None
+    request = PlanRequest(nodes=nodes, minutes=minutes, elements=elements, queue=asked)
     if plans_this_machine(chosen):
         ranks = ranks or (chosen.gpus_per_node if site else None)
         folders = {"results": results, "images": images}

@@ -217,8 +217,7 @@ def notify(
         if failed is None:
             raise
         campaign = None  # the job may have failed for this reason
-    own = None if campaign is None else campaign.run.notify
-    chosen = own or command or notify_command(folder, campaign)
+    chosen = notify_command(folder, campaign, command)
     if chosen is None:
         raise NnlcError(
             f"{results}: no notify command: write one into the campaign's [run] or into the site "

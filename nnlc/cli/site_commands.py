@@ -18,11 +18,14 @@ def sites(
     plan: Annotated[
         str | None, typer.Option(metavar="CAMPAIGN", help="Show a campaign's plan on each instead.")
     ] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Results folder of that campaign; a new one: plan it whole.")
+    ] = None,
 ) -> None:
     """List the shipped sites, and whether nnlc was ever run there."""
     from nnlc.launching.site_list import plan_rows, site_lines
 
-    for line in site_lines() if plan is None else plan_rows(plan):
+    for line in site_lines() if plan is None else plan_rows(plan, results):
         say(line)
 
 

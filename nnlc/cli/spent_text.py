@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nnlc.errors import SchedulerError
-from nnlc.launching.submit import queue, scheduler_of_folder
+from nnlc.launching.submit import jobs_of, scheduler_of_folder
 from nnlc.reporting.progress_lines import TrainingTimes, training_times
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.open_jobs import running_jobs
@@ -59,7 +59,7 @@ def _accounted(
         scheduler = scheduler_of_folder(results)
         if scheduler is None:
             return [], []
-        asked = list(queue(results, scheduler))
+        asked = list(dict.fromkeys(jobs_of(results, scheduler)))
         runs = scheduler.accounting(asked) if asked else []
     except SchedulerError as problem:
         return [], [f"no figures of the scheduler, only the journal's: {problem}"]

@@ -76,17 +76,17 @@ def plan_in_queues(forecast: Forecast, request: PlanRequest) -> Plan:
     refused: list[str] = []
     found: dict[str | None, Plan | str] = {}
     for site in each_queue(here):
-        chosen = site is here if request.queue else site is here or not site.only_on_request
+        may_choose = site is here or not (request.queue or site.only_on_request)
         try:
             plan = make_plan(
                 dataclasses.replace(forecast, site=site), dataclasses.replace(request, queue=None)
             )
         except SiteError as problem:
             found[site.queue] = str(problem)
-            refused += [str(problem)] if chosen else []
+            refused += [str(problem)] if may_choose else []
             continue
         found[site.queue] = plan
-        may_have += [plan] if chosen else []
+        may_have += [plan] if may_choose else []
     if not may_have:
         raise SiteError("\n".join(dict.fromkeys(refused)))
     most = min(plan.charge for plan in may_have) * (1 + NODE_HOURS_TOLERANCE)

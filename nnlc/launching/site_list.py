@@ -1,7 +1,9 @@
 """The shipped sites as a table: what `nnlc sites` prints, also with each site's plan."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from nnlc.errors import SiteError
 from nnlc.launching.limits import PlanRequest
 from nnlc.launching.plan import Plan
 from nnlc.launching.plan_text import as_time, short_number
@@ -18,20 +20,32 @@ def site_lines() -> Iterator[str]:
     return _columns([("site", "scheduler", "GPUs of a node", "queues", "runs of nnlc"), *rows])
 
 
-def plan_rows(campaign: str) -> Iterator[str]:
+def plan_rows(campaign: str, results: Path | None) -> Iterator[str]:
     """Yield a line with the plan of a campaign on each shipped site that describes its GPU.
+
+    Args:
+        campaign: name or file of the campaign.
+        results: results folder, of which the plan is for what is left; default:
+            results/<campaign>.
 
     Raises:
         NnlcError: the campaign can't be planned.
     """
-    rows = []
+    rows, trouble = [], list[str]()
     for name in shipped_names("site_configs", ".toml"):
         site = load_site(name)
         if site.gpu is not None:
-            plan = plan_campaign(campaign, name, site, None, PlanRequest(), [])
+            try:
+                plan = plan_campaign(campaign, name, site, results, PlanRequest(), [])
+            except SiteError as problem:
+                trouble.append(f"{name}: {problem}")
+                continue
             rows.append((name, *_plan_row(plan)))
+    if not rows:
+        raise SiteError("\n".join(trouble))
     heads = ("site", "GPU time", "longest", "job", "queue", "jobs", "node-hours", "makespan")
-    return _columns([heads, *rows])
+    yield from _columns([heads, *rows])
+    yield from trouble
 
 
 def _plan_row(plan: Plan) -> Sequence[str]:

@@ -144,8 +144,8 @@ def _submit_all(
             ) from None
         except SchedulerError as problem:
             _forget(results, record)
-            stays = f"{results.path} stays there, for the next 'nnlc submit'"
-            raise SchedulerError(f"{problem}\n{stays}") from None
+            stays = f"\n{results.path} stays there, for the next 'nnlc submit'"
+            raise SchedulerError(str(problem) + stays) from None
         _write(results, record)
         yield record
 
@@ -187,10 +187,15 @@ def records(results: ResultsFolder) -> list[Record]:
     return sorted(_read(results.jobs_folder), key=lambda record: record.time)
 
 
+def jobs_of(results: ResultsFolder, scheduler: Queue) -> list[str]:
+    """Return a folder's jobs, whether they are in the queue or have ended."""
+    jobs = [record.job for record in records(results) if record.id is not None]
+    return [*jobs, *(job for _, job in _chained(results.jobs_folder, scheduler))]
+
+
 def queue(results: ResultsFolder, scheduler: Queue) -> dict[str, list[str]]:
     """Return the states of each job's elements in the queue; none if the job has ended."""
-    jobs = [record.job for record in records(results) if record.id is not None]
-    return scheduler.states([*jobs, *(job for _, job in _chained(results.jobs_folder, scheduler))])
+    return scheduler.states(jobs_of(results, scheduler))
 
 
 def in_queue(results: ResultsFolder, scheduler: Queue) -> list[tuple[str, Record]]:
@@ -207,8 +212,7 @@ def in_queue(results: ResultsFolder, scheduler: Queue) -> list[tuple[str, Record
     chained = _chained(results.jobs_folder, scheduler)
     jobs += [(job, by_script[name]) for name, job in chained if name in by_script]
     states = queue(results, scheduler)
-    unanswered = [record for record in kept if record.id is None]
-    sought = [(scheduler.find(r.mark, Path(r.script)), r) for r in unanswered]
+    sought = [(scheduler.find(r.mark, Path(r.script)), r) for r in kept if r.id is None]
     return [
         *((job, record) for job, record in jobs if states.get(job)),
         *((job, record) for job, record in sought if job is not None),
@@ -224,9 +228,7 @@ def cancel(results: ResultsFolder, scheduler: Queue) -> list[str]:
         SchedulerError: some jobs are still in the queue, or the scheduler refuses.
     """
     settle(results, scheduler)
-    told: list[str] = []
-    asked: list[str] = []
-    refused: dict[str, str] = {}
+    told, asked, refused = list[str](), list[str](), dict[str, str]()
     end, pause = time.monotonic() + LEAVE_SECONDS, 0.1
     while True:
         found = queue(results, scheduler)
@@ -284,11 +286,7 @@ def _read(folder: Path) -> Iterator[Record]:
 
 
 def _chained(folder: Path, scheduler: Queue) -> Iterator[tuple[str, str]]:
-    """Yield the jobs that scripts have submitted as their successors.
-
-    Yields:
-        A script's name, and a job.
-    """
+    """Yield the name of each script that has submitted a successor, with the successor's job."""
     for path, text in _contents(folder, ".sh.jobs"):
         for job in scheduler.submitted_jobs(text):
             yield path.name.removesuffix(".jobs"), job

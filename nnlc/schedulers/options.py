@@ -6,6 +6,7 @@ value may contain `$NAME`.
 """
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -134,6 +135,19 @@ class OptionTable:
                 between.append(rest[0])
             rest = rest[1:]
         return found, between
+
+    def read_line(self, text: str, line: int = 0) -> tuple[Options, list[Word]]:
+        """Return all options of a directive's text, with quotes as in a shell, and the other words.
+
+        Args:
+            text: the text, without `#SBATCH` and the like.
+            line: number of its line.
+        """
+        try:
+            texts = shlex.split(text, comments=True)
+        except ValueError:  # a quote that does not end
+            texts = text.split()
+        return self.read_all([Word(word, line) for word in texts])
 
     def _must_be(self, name: str, value: str | None) -> str | None:
         pattern, words = self._values.get(name, ("", ""))

@@ -215,8 +215,14 @@ class Queue(Scheduler):
         Args:
             job: the other job.
             script, mark, command: as for `submit`.
+
+        Raises:
+            SchedulerError: as for `submit`, or no job of this scheduler waits for another.
         """
-        raise NotImplementedError(self.title)
+        del job, script, mark, command
+        raise SchedulerError(
+            f"nnlc submits no job of {self.title} that waits for another: leave links_at_once out"
+        )
 
     @abstractmethod
     def find(self, mark: str, script: Path) -> str | None:

@@ -126,12 +126,7 @@ class Script:
         return found, late
 
     def _directive(self, text: str, number: int) -> list[Option]:
-        try:
-            texts = shlex.split(text, comments=True)
-        except ValueError:  # a quote that does not end
-            texts = text.split()
-        words = [Word(text, number) for text in texts]
-        options, others = self.scheduler.directive_options.read_all(words)
+        options, others = self.scheduler.directive_options.read_line(text, number)
         return [*options, *(Option(word.text, None, number, known=False) for word in others)]
 
 

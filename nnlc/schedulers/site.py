@@ -89,7 +89,7 @@ class Site(SiteLimits, BaseModel):
     account_required: bool = False
     """True if the site starts no job without an account."""
     queue: Word | None = None
-    """LSF's queue, Slurm's partition; the site's default if left out. `partition` means the
+    """Queue of LSF or PBS, Slurm's partition; the site's default if left out. `partition` means the
     same."""
     queue_option: Word | None = None
     """Option that chooses the queue, without dashes, where there are several: Slurm's `partition`,
@@ -122,7 +122,7 @@ class Site(SiteLimits, BaseModel):
     local_disk: Line | None = None
     """Path of a node's own disk for images, such as `/mnt/bb/$USER`; the shell expands it."""
     directives: tuple[Line, ...] = ()
-    """More directives, each without its `#SBATCH` or `#BSUB`."""
+    """More directives, each without its `#SBATCH`, `#BSUB` or `#PBS`."""
     container: Annotated[str, AfterValidator(_check_container)] | None = None
     """Command that runs the ranks in a container, such as "apptainer exec --nv IMAGE.sif"; the path
     of the image is relative to the site file. nnlc makes the folders of results, images and
@@ -136,7 +136,7 @@ class Site(SiteLimits, BaseModel):
     """Shell command that is told when a campaign ends, fails, stalls or loses a node, by JSON on
     its standard input; a campaign's own run.notify replaces it. Ranks run it, on their nodes."""
     launcher_options: tuple[Line, ...] = ()
-    """More arguments for srun, jsrun or mpirun, one per element."""
+    """More arguments for srun, jsrun, mpiexec or mpirun, one per element."""
     rank_setup: tuple[Line, ...] = ()
     """Shell lines that each rank runs before Python, such as
     `export ROCR_VISIBLE_DEVICES="$SLURM_LOCALID"`; a line that fails ends the rank."""

@@ -5,11 +5,9 @@ names, or else in the site file's `queue`; a table `[queues.NAME]` holds in its 
 no bin names, no limit is known. A site file that names no queue has the same limits in all.
 """
 
-import shlex
 from typing import TYPE_CHECKING
 
 from nnlc.errors import SiteError
-from nnlc.schedulers.options import Word
 from nnlc.schedulers.site_values import Bin, QueueLimits, is_word
 from nnlc.system.toml_file import Layers
 
@@ -141,6 +139,11 @@ def other_queues_for(site: "Site", nodes: int, minutes: int) -> str:
 
 def unknown_queue(site: "Site") -> SiteError:
     """Return the error of a plan for a queue whose limits no site file has."""
+    if site.queue is None:
+        return SiteError(
+            f"{site.name} has limits for {', '.join(site.queues)}, and its site file names none as "
+            "its queue: give --queue, or write queue into the site file"
+        )
     return SiteError(
         f"queue {site.queue} of {site.name}: no site file has its limits, so no plan can count on "
         f"it; {site.name} has {', '.join(site.queues)}; 'nnlc submit' takes any queue, or write a "
@@ -154,11 +157,7 @@ def _with_queue_of_directives(site: "Site") -> "Site":
     queue, kept = site.queue, list[str]()
     option = site.scheduler.queue_option(site)
     for text in site.directives:
-        try:
-            words = [Word(word, 0) for word in shlex.split(text, comments=True)]
-        except ValueError:  # a quote that does not end
-            words = []
-        options, _ = site.scheduler.directive_options.read_all(words)
+        options, _ = site.scheduler.directive_options.read_line(text)
         found = options.get(option)
         if found is None or not is_word(found.value or ""):  # such as a list of queues
             kept.append(text)

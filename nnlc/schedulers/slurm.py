@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnlc.errors import SchedulerError, UnansweredError
-from nnlc.schedulers.options import Word
 from nnlc.schedulers.scheduler import Queue, number_of
 from nnlc.schedulers.slurm_options import SBATCH, SRUN
 
@@ -75,12 +74,12 @@ class Slurm(Queue):
     def leaving_out(self, directives: tuple[str, ...], hosts: Sequence[str]) -> tuple[str, ...]:
         if not hosts:
             return directives
-        others = (line for line in directives if not self.left_out([line]))
+        # A line with other options stays: of several --exclude, sbatch takes the last.
+        others = (line for line in directives if not _only_leaves_out(line))
         return (*others, f"--exclude={','.join([*self.left_out(directives), *hosts])}")
 
     def left_out(self, directives: Sequence[str]) -> list[str]:
-        words = [Word(word, 0) for line in directives for word in line.split()]
-        options, _ = SBATCH.read_all(words)
+        options = [each for line in directives for each in SBATCH.read_line(line)[0]]
         return [each.value for each in options if each.name == "exclude" and each.value]
 
     def seconds_left(self, environment: Mapping[str, str]) -> float | None:
@@ -186,7 +185,8 @@ class Slurm(Queue):
                 raise
             except SchedulerError as problem:
                 try:  # where only completions of jobs are recorded
-                    said = self._run("sacct", "--completion", *words, f"--jobs={ids}")
+                    words = ["--completion", *words, f"--jobs={ids}"]
+                    said = self._run("sacct", *words, without=[_CLUSTERS])
                 except SchedulerError:
                     raise problem from None
             runs += sacct_runs(said)
@@ -212,6 +212,12 @@ SCHEDULER = Slurm()
 def asked_clusters() -> str:
     """Return the clusters that the user's environment names for Slurm's commands; often none."""
     return os.environ.get(_CLUSTERS, "")
+
+
+def _only_leaves_out(line: str) -> bool:
+    """Return True if a directive has --exclude and nothing else."""
+    options, others = SBATCH.read_line(line)
+    return [each.name for each in options] == ["exclude"] and not others
 
 
 def _job(number: str, cluster: str) -> str:
