@@ -41,6 +41,8 @@ PROGRAMS = {
     "pbs": ("mpiexec", "qsub", "tee"),
     "local": ("mpirun",),
 }
+AGAIN = ("scontrol requeue", "bsub", "qsub")
+"""Calls by which a job starts again."""
 UNSET = ("SLURM_", "LSB_", "PBS_")
 JOB = {"SLURM_JOB_ID": "7", "LSB_JOBID": "7", "PBS_JOBID": "7", "USER": "tester"}
 LAST = re.compile(r"job script: status (\d+): (.{10,})")
@@ -202,11 +204,11 @@ def test_a_signal_from_outside_saves_and_is_told_and_nothing_starts_again(job, n
     process.send_signal(getattr(signal, f"SIG{number}"))
     status, said = told(process)
     assert status == 75
-    assert not any(call.startswith(("scontrol requeue", "bsub")) for call in script.calls()), said
+    assert not any(call.startswith(AGAIN) for call in script.calls()), said
     assert name == "local" or f"SIG{number}" in said
 
 
-@pytest.mark.parametrize("name", ["slurm", "lsf"])
+@pytest.mark.parametrize("name", ["slurm", "lsf", "pbs"])
 def test_a_job_that_does_not_start_again_says_why(job, name, monkeypatch):
     script = job(name)
     if name == "slurm":

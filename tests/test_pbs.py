@@ -232,7 +232,7 @@ def test_where_nodes_cant_submit_a_chain_waits_in_the_queue_and_is_cancelled_as_
     assert "job 101[].pbs-01: 2 R" in nnlc("status", "r")
     assert "job 103[].pbs-01: 2 H" in nnlc("status", "r")
     assert "are in the queue already" in nnlc("submit", *place, status=1)
-    assert all(job in nnlc("cancel", "r") for job in jobs[:1])
+    assert jobs[0] in nnlc("cancel", "r")
     assert {pbs.wait(job, "F").get("run_count", 0) for job in jobs[1:]} == {0}
     assert len(list((pbs.folder / "r" / "logs").iterdir())) == 2
 

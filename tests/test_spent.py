@@ -205,8 +205,9 @@ def folder(tmp_path, monkeypatch):
     record = {"mark": "nnlc-1", "script": "x.sh", "scheduler": "slurm", "site": "slurm"}
     record |= {"time": "2026-11-30T10:00:00+00:00", "id": "7", "cluster": ""}
     (results / "jobs" / "nnlc-1.json").write_text(json.dumps(record))
-    begun = {**SCRIPT, "begun": time.time() - 1000}
-    journal(results / "journal", (time.time() - 900, begun), name="99990101T000000-x-1")
+    now = time.time()
+    begun = {**SCRIPT, "begun": now - 1000}
+    journal(results / "journal", (now - 900, begun), name="99990101T000000-x-1")
     answers: dict[str, object] = {"squeue": ""}
 
     def run(_self, *words: str, **_others: object) -> str:
