@@ -15,6 +15,7 @@ from nnlc.launching.render import Request, render_script
 from nnlc.ranks.node_trouble import record_silence
 from nnlc.results.bad_nodes import BadNodes, hosts_to_leave_out, read_bad_nodes, remembered
 from nnlc.schedulers.lint import lint_script
+from nnlc.schedulers.site import load_site
 
 
 def event(host: object = "n1", days: float = 0, **others: object) -> dict:
@@ -48,6 +49,13 @@ def test_a_node_is_left_out_by_jobs_of_its_site_until_it_is_forgotten():
 def test_a_node_that_fails_again_is_remembered_from_then_on():
     found = bad_nodes(event("n1", days=8), event("n2", days=1), event("n1")).all()
     assert hosts_to_leave_out(found, RunSection(), "summit") == ("n2", "n1")
+
+
+def test_a_directive_with_other_options_stays_where_a_node_is_left_out():
+    slurm = load_site("slurm").scheduler
+    given = ('--exclude="n1,n2" --constraint=gpu', "--exclude=n3", "--nice")
+    assert slurm.leaving_out(given, ["n4"]) == (given[0], "--nice", "--exclude=n1,n2,n3,n4")
+    assert slurm.leaving_out(given, []) == given
 
 
 @pytest.mark.parametrize(

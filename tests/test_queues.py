@@ -66,6 +66,14 @@ def test_the_plan_takes_the_queue_with_fewer_jobs_and_names_it_in_the_command(tm
     assert "--queue extended --account YOURS" in command
 
 
+def test_a_file_that_has_queues_and_chooses_none_is_told_to_choose(tmp_path):
+    text = TWO.replace('queue = "short"\n', "").replace("{ nodes", '{ queue = "short", nodes')
+    own_site(tmp_path, text)
+    words = ["plan", "smoke", "--site", str(tmp_path / "site.toml")]
+    said = str(CliRunner().invoke(app, words).exception)
+    assert "two has limits for short, long, and its site file names none" in said
+
+
 def test_a_queue_that_is_only_there_on_request_is_shown_and_never_chosen(tmp_path):
     text = TWO + '[queues.long]\nonly_on_request = "for emergencies"\n'
     site = own_site(tmp_path, text).model_copy(update={"gpu": V100})
