@@ -1,5 +1,6 @@
 """Nodes that take jobs down: what is recorded of them, for how long, and what the next job does."""
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -12,8 +13,9 @@ from nnlc.campaign.run_section import RunSection
 from nnlc.cli import app
 from nnlc.errors import ExitStatus
 from nnlc.launching.render import Request, render_script
-from nnlc.ranks.node_trouble import record_silence
+from nnlc.ranks.node_trouble import NodeTrouble, record_silence
 from nnlc.results.bad_nodes import BadNodes, hosts_to_leave_out, read_bad_nodes, remembered
+from nnlc.results.journal import Journal
 from nnlc.schedulers.lint import lint_script
 from nnlc.schedulers.site import load_site
 
@@ -56,6 +58,19 @@ def test_a_directive_with_other_options_stays_where_a_node_is_left_out():
     given = ('--exclude="n1,n2" --constraint=gpu', "--exclude=n3", "--nice")
     assert slurm.leaving_out(given, ["n4"]) == (given[0], "--nice", "--exclude=n1,n2,n3,n4")
     assert slurm.leaving_out(given, []) == given
+
+
+def test_an_event_without_a_time_names_no_bad_node():
+    assert bad_nodes({"event": "node", "host": "n1"}, event("n2", time=3)).all() == []
+
+
+def test_a_newer_nnlcs_journal_does_not_end_a_job_that_retires_a_rank(tmp_path):
+    newer = {"event": "job", "format": 999, "nnlc": "9.0", "time": "2026-01-01T00:00:00+00:00"}
+    (tmp_path / "other.jsonl").write_text(json.dumps(newer) + "\n")
+    journal = Journal(tmp_path)
+    trouble = NodeTrouble(tmp_path, journal, RunSection(), "slurm", places={3: "n3"})
+    trouble.retire(3, "its GPU fails", [])
+    assert '"host": "n3"' in journal.path.read_text()
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,8 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> "Notifier | N
     if notifier is not None:
         journal = notifier.journal(results.journal_folder, results.ready, options.notify_as)
     folder, run = results.journal_folder, campaign.run
-    nodes = NodeTrouble(folder, journal, run, options.site, history.bad_nodes)
+    site = "" if options.preflight else options.site  # a preflight records nothing
+    nodes = NodeTrouble(folder, journal, run, site, history.bad_nodes)
     nodes.begin()
     if options.begun is not None:
         about = {"job": options.job, "site": options.site, "begun": options.begun}

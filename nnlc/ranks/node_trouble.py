@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.campaign.run_section import RunSection
-from nnlc.errors import ExitStatus, NnlcError, NodeError
+from nnlc.errors import ExitStatus, NnlcError, NodeError, ResultsError
 from nnlc.results.bad_nodes import (
     BadNode,
     hosts_to_leave_out,
@@ -77,7 +77,8 @@ class NodeTrouble:
         hosts = list(dict.fromkeys(problem.hosts))
         known = hosts_to_leave_out(self.before, self.run, self.site)
         for host in hosts:
-            self._record("node", host, str(problem))
+            if host not in self._here:
+                self._record("node", host, str(problem))
         if not self.site or not self.run.bad_nodes:
             return ExitStatus.ERROR, f"error: {problem}"
         if again := [host for host in hosts if host in known]:
@@ -96,14 +97,15 @@ class NodeTrouble:
         return ExitStatus.UNFINISHED, f"{problem}; {left}"
 
     def _record(self, event: str, host: str, reason: str, **facts: Any) -> None:
+        is_new = host not in self._here
         self._here.add(host)
         self.journal.write(event, host=host, site=self.site, reason=reason, **facts)
-        if self.site:
+        if self.site and is_new:
             self._write()
 
     def _write(self) -> None:
         """Write the list for job scripts, with what other jobs have recorded meanwhile."""
-        with contextlib.suppress(OSError):  # the next start tries again
+        with contextlib.suppress(OSError, ResultsError):  # the next start tries again
             write_for_scripts(self.folder, read_bad_nodes(self.folder), self.run)
 
 

@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 from nnlc.console import say_aside
 from nnlc.errors import ExitStatus
@@ -27,9 +27,10 @@ class Notifier:
         self._notices = notices
         self._work: queue.SimpleQueue[Callable[[], str] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._add(lambda: "\n".join(notices.tell_rest()))
+        self._work.put(lambda: "\n".join(notices.tell_rest()))
+        self._thread.start()
 
-    def journal(self, folder: Any, ready: PrepareFolder, job: str | None) -> Journal:
+    def journal(self, folder: Path, ready: PrepareFolder, job: str | None) -> Journal:
         """Return a journal whose events are told.
 
         Args:
@@ -41,21 +42,16 @@ class Notifier:
             folder,
             ready,
             None if job is None else failed_key(job),
-            lambda event, start: self._add(lambda: self._notices.tell_of(event, start)),
+            lambda event, start: self._work.put(lambda: self._notices.tell_of(event, start)),
         )
 
     def finish(self, status: int) -> None:
         """Tell that the campaign has ended, if it has; wait for the command, but not for long."""
         self._notices.deadline = time.monotonic() + NOTIFY_SECONDS
         if status in _OVER:
-            self._add(self._notices.tell_if_ended)
+            self._work.put(self._notices.tell_if_ended)
         self._work.put(None)
         self._thread.join(NOTIFY_SECONDS + 5)
-
-    def _add(self, work: Callable[[], str]) -> None:
-        self._work.put(work)
-        if not self._thread.is_alive():
-            self._thread.start()
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:

@@ -9,12 +9,11 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from nnlc.campaign.run_section import RunSection
-from nnlc.results.journal import read_files
+from nnlc.results.journal import read_files, seconds_of
 from nnlc.system.files import write_atomically
 from nnlc.tables.folder_names import BAD_NODES
 from nnlc.wording import printable
@@ -55,14 +54,13 @@ class BadNodes:
         if event["event"] not in KINDS or not (isinstance(host, str) and _HOST.fullmatch(host)):
             return
         try:
-            moment = datetime.fromisoformat(event["time"])
-        except (ValueError, TypeError):
+            seconds = seconds_of(event.get("time"))
+        except (ValueError, TypeError, OverflowError):
             return
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         name = site if isinstance(site, str) and _HOST.fullmatch(site) else ""
         why = " ".join(reason.split()) if isinstance(reason, str) else "for no recorded reason"
         self._nodes.pop((name, host), None)
-        self._nodes[name, host] = BadNode(host, name, moment.timestamp(), why)
+        self._nodes[name, host] = BadNode(host, name, seconds, why)
 
     def all(self) -> list[BadNode]:
         """Return all bad nodes, the newest last."""

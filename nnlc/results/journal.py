@@ -227,10 +227,10 @@ def last_sign(folder: Path, name: str, last: str) -> float:
     """Return the time of a job's last event or record of progress, in seconds since 1970."""
     times = [0.0]
     with suppress(*_NOT_OURS):
-        times.append(_seconds(last))
+        times.append(seconds_of(last))
     with suppress(OSError, *_NOT_OURS):
         record = json.loads(read_regular(folder / f"{name}{PROGRESS}", follow_link=False))
-        times.append(_seconds(record["time"]))
+        times.append(seconds_of(record["time"]))
     return max(times)
 
 
@@ -250,7 +250,7 @@ def read_progress(folder: Path, ended: Container[str] = ()) -> dict[str, dict[st
     for path in sorted(folder.glob(f"*{PROGRESS}")):
         try:
             snapshot = json.loads(read_regular(path, follow_link=False))
-            is_fresh = time.time() - _seconds(snapshot["time"]) < SILENT_SECONDS
+            is_fresh = time.time() - seconds_of(snapshot["time"]) < SILENT_SECONDS
             if is_fresh and path.name.removesuffix(PROGRESS) not in ended:
                 under_way |= {
                     str(key): {**entry, "half_epochs": int(entry["half_epochs"])}
@@ -294,19 +294,19 @@ def _in_order(events: list[dict[str, Any]]) -> list[tuple[float, dict[str, Any]]
     least = float("-inf")
     for event in events:
         try:
-            moment = _seconds(event["time"])
+            moment = seconds_of(event["time"])
         except _NOT_OURS:
             moment = moments[-1] if moments else float("-inf")
         with suppress(*_NOT_OURS):
             if "after" in event:
-                least = max(least, _seconds(event["after"]) + 1e-6)
+                least = max(least, seconds_of(event["after"]) + 1e-6)
         moments.append(max(moment, least))
     for i in range(len(moments) - 2, -1, -1):
         moments[i] = min(moments[i], moments[i + 1])
     return list(zip(moments, events, strict=True))
 
 
-def _seconds(words: Any) -> float:
+def seconds_of(words: Any) -> float:
     """Return a journal's time in seconds since 1970; a time without a zone is UTC.
 
     Raises:

@@ -6,13 +6,12 @@ or does what a crash loses, since the next attempt continues from the checkpoint
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from nnlc.results.job_facts import dictionaries, trainers_in
-from nnlc.results.journal import last_sign, read_files
+from nnlc.results.journal import last_sign, read_files, seconds_of
 from nnlc.wording import printable
 
 _CRASHES = ("attempt", "failure", "uncaptured")
@@ -57,7 +56,8 @@ class JobTime:
         """Return the share of each part in the job's time."""
         whole = self.seconds * self.trainers
         if not whole or self.first_start is None:
-            return dict.fromkeys(PARTS, 0.0) | {"lost to crashes": 1.0 if self.seconds else 0.0}
+            part = "starts and saves" if self.runs else "lost to crashes"
+            return dict.fromkeys(PARTS, 0.0) | {part: 1.0 if self.seconds else 0.0}
         begin = max(0.0, self.first_start - self.began) * self.trainers
         parts = [self.trained, self.started + begin, self.lost]
         excess = max(1.0, sum(parts) / whole)
@@ -85,7 +85,7 @@ def job_times(folder: Path, running: Container[str], now: float) -> list[JobTime
     """
     jobs: dict[str, JobTime] = {}
     for name, event in read_files(folder, _KINDS):
-        moment = _seconds(event["time"])
+        moment = _seconds(event.get("time"))
         if moment is not None:
             _take(jobs.setdefault(name, JobTime(name, began=moment, ended=moment)), event, moment)
     for job in jobs.values():
@@ -170,8 +170,7 @@ def total_hours(jobs: Iterable[JobTime], part: str | None = None) -> tuple[float
 
 def _seconds(words: Any) -> float | None:
     try:
-        found = datetime.fromisoformat(words)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        return seconds_of(words)
     except (ValueError, TypeError, OverflowError):
         return None
 

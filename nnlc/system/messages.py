@@ -60,20 +60,22 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                                    multiple of 0.5, to train without the campaign's stop rule;
                                    graphs: False to train without CUDA graphs on a GPU
                         save       : save the network and end
-    agent     rank 0    hello      host, cores, node_cores, node_gpus, launcher; visible: variables
+    agent     rank 0    hello      host, cores, node_cores, node_gpus, launcher; node: name of the
+                                   node in the scheduler's words; visible: variables
                                    that hide GPUs, in words; trainers: number the user wants, or
                                    None; without_mps: why MPS is unavailable, or
                                    None; overruled: variables that trainers don't get, in words;
                                    devices: one per trainer, all of which are ready
                         idle       trainer: the trainer has nothing to do
-                        died       trainer, index or None, reason: the trainer ended or hung
+                        died       trainer, index or None, reason, node: the trainer ended or hung
                         returned   index: the trainer chosen for it has ended; counts as no attempt
                         notice     signal: this rank got a stop signal
                         left       : all trainers of this rank have ended after `leave`
                         alive      : heartbeat
                         and most messages of its trainers, `row` unchanged
     rank 0    agent     count      trainer, and as above, before configure
-                        configure  as above, for all its trainers; trainers: number to keep
+                        configure  as above, for all its trainers; trainers: number to keep;
+                                   site: of the job's script, or ""; node: of rank 0
                         check      trainer, and as above; for one rank of each host and GPU,
                                    or for all ranks if the family is not nnlc's article
                         train      trainer, and as above
