@@ -3,6 +3,7 @@
 Every other file takes its limits, its pauses and its clocks from here; `test_suite.py` sees to it.
 """
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -47,6 +48,11 @@ def wait_until(
         assert not limit.over, complaint()
         time.sleep(pause)
     return found
+
+
+def same_length(one: float, other: float) -> bool:
+    """Return True if two clocks agree on a job's seconds: within 5, or more beside other work."""
+    return abs(one - other) <= 5 * max(1.0, os.getloadavg()[1] / (os.cpu_count() or 1))
 
 
 def let_pass(seconds: float) -> None:

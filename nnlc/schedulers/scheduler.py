@@ -184,6 +184,8 @@ class Queue(Scheduler):
     no_answer: ClassVar[re.Pattern[str]] = re.compile(r"timed out|time out|not responding", re.I)
     """Pattern of errors after which the request may have been carried out all the same."""
 
+    accounting_gaps: ClassVar[str] = ""
+    """Which runs of jobs its accounting lacks, in words."""
     version_command: ClassVar[tuple[str, ...]] = ()
     """Command that prints its version."""
 
