@@ -304,3 +304,6 @@ def test_a_cancelled_array_that_is_submitted_again_and_loses_a_node_ends_with_th
     for _, ours, theirs, _ in accounted(told):
         assert same_length(ours, theirs) or same_length(ours + 301, theirs), told
     assert "1 job above is not in PBS's accounting: PBS forgets" in told
+    pbs.configure(job_history=False)
+    assert "qstat: PBS is not configured to maintain job history" in nnlc("spent", "r")
+    pbs.configure()

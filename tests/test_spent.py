@@ -150,6 +150,19 @@ def test_sacct_tells_each_run_of_a_job():
     assert runs[5].began - runs[1].began == 17
 
 
+@pytest.mark.parametrize(
+    ("tres", "gpus"),
+    [
+        ("cpu=8,gres/gpu:a100=8,gres/gpu=8,node=2", 8),
+        ("cpu=8,gres/gpu:a100=4,gres/gpu:v100=2", 6),
+        ("cpu=8,gres/gpumem=8G", None),
+    ],
+)
+def test_gpus_are_counted_once_whether_slurm_tells_their_types_or_not(tres, gpus):
+    [run] = sacct_runs(f"7|2|COMPLETED|2026-11-30T10:05:00|200|{tres}\n")
+    assert run.gpus == gpus
+
+
 @pytest.mark.parametrize("waits", ["", "5068132_[2-3%2]|1|PENDING|Unknown|0|\n"])
 def test_jobs_that_wait_have_no_run(waits):
     assert not list(sacct_runs(waits))
@@ -247,6 +260,7 @@ COMMAND = """\
 #!/bin/sh
 key=${0##*/}
 case "$*" in *--completion*) key=completion ;; esac
+echo "$*" >> "PLACE/$key.asked"
 [ ! -e "PLACE/$key.hangs" ] || exec /bin/sleep 600
 /bin/cat "PLACE/$key.out"
 /bin/cat "PLACE/$key.err" >&2
@@ -395,6 +409,8 @@ def test_each_scheduler_of_a_folder_is_asked_for_its_own_jobs(campaign):
         "; accounted 110 s on 2 nodes, FAILED",
         "; accounted 98 s on 2 nodes, runs",
     ]
+    assert (campaign.commands / "sacct.asked").read_text().endswith("--jobs=7\n")
+    assert (campaign.commands / "qstat.asked").read_text().endswith(" -x -t 8.server\n")
     (campaign.commands / "qstat").unlink()
     assert "qstat: not found on this machine" in campaign.spent()
     assert campaign.job_lines()[0] == "; accounted 110 s on 2 nodes, FAILED"

@@ -54,13 +54,19 @@ def sacct_runs(said: str) -> Iterator[AccountedRun]:
             understood |= start in ("Unknown", "None", "")
         elif nodes.isdigit() and elapsed.isdigit():
             understood = True
-            gpus = re.search(r"(?:^|,)gres/gpu=(\d+)", tres)
             words = state.partition(" ")[0]
-            yield AccountedRun(
-                job, began, int(elapsed), int(nodes), int(gpus[1]) if gpus else None, words
-            )
+            yield AccountedRun(job, began, int(elapsed), int(nodes), _slurm_gpus(tres), words)
     if not understood and "|" in said:
         raise _unreadable("sacct", said)
+
+
+def _slurm_gpus(tres: str) -> int | None:
+    """Return the GPUs in a list of resources: of all types, or if only types are there, their sum.
+
+    slurm.conf(5), AccountingStorageTRES, decides which are there.
+    """
+    counts = {kind: int(count) for kind, count in re.findall(r"gres/gpu(:[^=,]+)?=(\d+)", tres)}
+    return counts.get("", sum(counts.values())) if counts else None
 
 
 def completed_runs(said: str) -> Iterator[AccountedRun]:
