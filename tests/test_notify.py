@@ -413,6 +413,9 @@ def test_a_script_tells_of_a_chain_that_breaks_and_of_none_that_goes_on(site, tm
     assert not tells(1, "an error", heard="TERM")
     assert not tells(75, alone)
     assert tells(75, f"{alone}; bsub refused the next job")
+    assert tells(75, f"{alone}, after SIGTERM; qsub refused the next job", heard="TERM")
+    asked = f"{alone}, after SIGTERM; no next job, since a signal asked it to end"
+    assert not tells(75, asked, heard="TERM")
     assert tells(75, f"{alone}; not requeued, since it ran for less than 60 s")
     assert not tells(75, f"{alone}; the next job is submitted")
     assert not tells(137, f"{killed}; the next job is submitted", plain=killed)

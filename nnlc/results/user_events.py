@@ -18,7 +18,7 @@ class UserEvent:
 
     kind: str
     key: str
-    """Its identity, by which it is told once."""
+    """Identity of the event, by which it is told once."""
     text: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     """More values for the command."""
