@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from limits import HANG_SECONDS, wait_until
@@ -477,7 +478,8 @@ def test_watching_tells_of_a_stall_once_also_if_two_watch(tmp_path, monkeypatch,
             if next(rounds, None) is None:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(status_text.time, "sleep", sleep)
+        # Python's own module stays: waiting for the command sleeps too.
+        monkeypatch.setattr(status_text, "time", SimpleNamespace(sleep=sleep))
         with pytest.raises(KeyboardInterrupt):
             status_text.watch_status(results.path, 10)
     assert capsys.readouterr().out.count("the campaign stalls: 1 network is left, and no job") == 2
