@@ -37,8 +37,11 @@ tell() { # STATUS REASON
         0 | 3) return 0 ;;
         75 | 129 | 1[3-9]? | 2??) [ "$2" != "$alone" ] || return 0 ;;
     esac
-    case $2 in *"the next job is submitted"*) return 0 ;; esac
-    [ -z "$heard" ] || return 0
+    case $2 in
+        *"the next job is submitted"*) return 0 ;;
+        *"refused the next job") ;; # at the walltime, of which PBS tells by SIGTERM, too
+        *) [ -z "$heard" ] || return 0 ;;
+    esac
     timeout -k 5 90 \
         apptainer exec --rocm --bind '/data/a b,/opt' \
         --bind '/results/a $(touch x)' \
