@@ -131,6 +131,8 @@ class Daemon:
         error = self.file(self.job.error, element.index) or output
         mode = "wb" if self.job.overwrite else "ab"
         element.stat, element.began = "RUN", time.time()
+        # The clock is read first: a test that hears of the job may let time pass at once.
+        began_at, end = self.queue.seconds(), self.queue.minutes() + self.job.minutes
         self.queue.update(self.id, element)
         with output.open(mode) as out, error.open("ab") as err:
             process = subprocess.Popen(
@@ -142,8 +144,7 @@ class Daemon:
                 stderr=err,
                 start_new_session=True,
             )
-        running = Running(element, process, self.queue.seconds())
-        end = self.queue.minutes() + self.job.minutes
+        running = Running(element, process, began_at)
         if self.job.warning:
             name, before = self.job.warning
             running.later.append((end - before, name))

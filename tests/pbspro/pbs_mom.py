@@ -131,7 +131,7 @@ class Daemon(JobPlace):
         chunks = [(node, int(c.get("mpiprocs", 1))) for node in nodes for c in nodes[node]]
         node_file = self.place / f"nodes-{element.id(self.number)}"
         node_file.write_text("".join(f"{node}\n" * count for node, count in chunks))
-        element.begun, began = time.time(), self.server.seconds()
+        element.begun, began, began_at = time.time(), self.server.seconds(), self.server.clock("1")
         element.comment = f"Job run at {time.ctime()} on ({'+'.join(nodes)})"
         out, err = self.spool(element)
         with out.open("ab") as output, err.open("ab") as error:
@@ -146,7 +146,7 @@ class Daemon(JobPlace):
             )
         limit = self.job.resources.get("walltime")
         end = began + seconds(limit) if limit else float("inf")
-        self.running[element.index] = Running(element, process, began, end, self.server.clock("1"))
+        self.running[element.index] = Running(element, process, began, end, began_at)
         self.change([element], "R", element.comment)
 
     def look_at(self, running: Running) -> None:
