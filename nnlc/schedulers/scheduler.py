@@ -183,7 +183,7 @@ class Queue(Scheduler):
     """Pattern of errors after which the request may have been carried out all the same."""
 
     accounting_gaps: ClassVar[str] = ""
-    """Which runs of jobs its accounting lacks, in words."""
+    """Words on the runs of jobs that its accounting lacks."""
     version_command: ClassVar[tuple[str, ...]] = ()
     """Command that prints its version."""
 
