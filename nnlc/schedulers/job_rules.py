@@ -22,7 +22,8 @@ class JobRules(Rules):
         self.head = self.directives[0].line if self.directives else 1
         """Line of the first directive, to name if a directive is missing."""
         self.nodes = self.directives.number(self.scheduler.nodes_option)
-        self.ranks = None if self.nodes is None else self.nodes * site.gpus_per_node
+        spare = whole(script.numbers.get("spare")) or 0 if self.scheduler.has_spare else 0
+        self.ranks = None if self.nodes is None else (self.nodes - spare) * site.gpus_per_node
 
     def missing(self, name: str, form: object, problem: str = "") -> Finding:
         """Return the finding on a directive that is missing."""
