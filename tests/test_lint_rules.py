@@ -294,7 +294,12 @@ PBS = [
     ("-ppn 4", "-ppn 4 --depth=17", "--depth", "mpiexec wants 68 cores of a node"),
     ('mpiexec -n "$ranks"', "mpirun -n 40", "mpirun", "starts nnlc.worker without mpiexec"),
     ("#!/bin/bash\n", "#!/bin/bash\nset -u\n", "#PBS -N", "does not read this directive"),
-    ('| qsub "$@" |', "| qsub -W depend=afterok:$PBS_JOBID |", "qsub", "may never let the next job"),
+    (
+        '| qsub "$@" |',
+        "| qsub -W depend=afterok:$PBS_JOBID |",
+        "qsub",
+        "may never let the next job",
+    ),
 ]
 
 

@@ -171,11 +171,11 @@ fi
 [ -z "$heard" ] || reason+=", after SIG$heard"
 # Unfinished, or ended by a signal: submit the next job, unless this one did nothing. PBS sends
 # SIGTERM at qdel and at the walltime; only in the last minute is it the latter.
-again=/projects/abc123/results/paper/jobs/paper.sh codes=''
+again=/projects/abc123/results/paper/jobs/paper.sh of_qsub=''
 next_job() { # OPTION...
     # No job can wait for an element of an array, and no array has one element.
     sed "s/^#PBS -J .*/PBS_ARRAY_INDEX=$PBS_ARRAY_INDEX/" "$again" | qsub "$@" | tee -a "$again.jobs"
-    codes="${PIPESTATUS[*]}"
+    codes="${PIPESTATUS[*]}" of_qsub=${PIPESTATUS[1]}
 }
 bad=$(bad_nodes 2>/dev/null)
 if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
@@ -186,7 +186,7 @@ if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
     else
         # With a spare node if some are bad; without if qsub refuses it.
         [ -z "$bad" ] || next_job -l select=9:ncpus=32:mpiprocs=4:ngpus=4:mem=200gb
-        [ "${codes% *}" = "0 0" ] || next_job
+        [ "$of_qsub" = 0 ] || next_job
         case "$codes" in
             "0 0 0") reason+="; the next job is submitted" ;;
             "0 0 "*) reason+="; the next job is submitted, but $again.jobs could not be written" ;;

@@ -149,10 +149,10 @@ if [ "$status" -gt 128 ] && signal=$(kill -l "$status" 2>/dev/null); then
 fi
 [ -z "$heard" ] || reason+=", after SIG$heard"
 # Unfinished, or ended by a signal: submit the next job, unless this one did nothing.
-again=/projects/abc123/results/paper/jobs/paper.sh codes=''
+again=/projects/abc123/results/paper/jobs/paper.sh of_bsub=''
 next_job() { # OPTION...
     bsub -J paper"[$LSB_JOBINDEX]" -w "ended(${LSB_JOBID}[$LSB_JOBINDEX])" "$@" "$again" | tee -a "$again.jobs"
-    codes="${PIPESTATUS[*]}"
+    codes="${PIPESTATUS[*]}" of_bsub=${PIPESTATUS[0]}
 }
 bad=$(bad_nodes 2>/dev/null)
 if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
@@ -163,7 +163,7 @@ if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
     else
         # With a spare node if some are bad; without if bsub refuses it.
         [ -z "$bad" ] || next_job -nnodes 9
-        [ "${codes% *}" = 0 ] || next_job
+        [ "$of_bsub" = 0 ] || next_job
         case "$codes" in
             "0 0") reason+="; the next job is submitted" ;;
             0*) reason+="; the next job is submitted, but $again.jobs could not be written" ;;
