@@ -337,3 +337,13 @@ def test_a_job_that_is_submitted_while_a_node_is_bad_has_a_spare_one(name):
     assert asked not in plain
     assert "spare=1 " in script
     assert lint_script(script, site) == []
+
+
+def test_a_template_whose_directives_know_of_no_spare_node_goes_on_working(tmp_path):
+    own = tmp_path / "own.sh.j2"
+    begin = "{% extends 'lsf.sh.j2' %}{% block directives %}\n#BSUB -P A -W {{ walltime }}\n"
+    own.write_text(begin + "#BSUB -nnodes {{ nodes }} -wa URG -wt 5\n{% endblock %}")
+    site = five_minutes("lsf").model_copy(update={"template": str(own)})
+    script = render_script(Request(campaign="smoke", leave_out=("n1",)), site)
+    assert "#BSUB -nnodes 1 " in script
+    assert lint_script(script, site) == []

@@ -64,7 +64,6 @@ LSF = [
     ("-c 7 -g 1 ", "-c 7 -g 0 ", 'jsrun -n "$ranks"', "-g 0 gives ranks no GPU"),
     ('-n "$ranks" ', "-n 6 ", "jsrun -n 6", "jsrun starts 6 ranks"),
     ("ranks=12 ", "ranks=6 ", 'jsrun -n "$ranks"', "jsrun starts 6 ranks"),
-    ("spare=0", "spare=1", 'jsrun -n "$ranks"', "jsrun starts 12 ranks"),
     ('-n "$ranks" -r 6', '-n "$ranks" -r 3', "-r 3", "puts 3 ranks on a node"),
     ("-c 7 -g 1", "-c 8 -g 1", "-c 8", "jsrun wants 48 cores of a node"),
     ("-l gpu-cpu", "-l GPU-CPU", "GPU-CPU", "in capitals"),
@@ -259,7 +258,7 @@ PBS = [
     ("-l walltime=02:00:00", "-l cput=1", "#PBS -N", "no -l walltime"),
     ("select=10:", "select=ten:", "select", "-l select is 'ten'"),
     ("select=10:", "select=11:", "mpiexec", "mpiexec --np is 40"),
-    ("spare=0", "spare=1", "mpiexec", "mpiexec --np is 40"),
+    ("rank_nodes=10 spare=0", "rank_nodes=9 spare=1", "mpiexec", "mpiexec --np is 40"),
     (
         "walltime=02:00:00",
         "walltime=3:00:01",

@@ -1,5 +1,6 @@
 """Commands that plan and run jobs on a cluster."""
 
+import contextlib
 import os
 import shlex
 from pathlib import Path
@@ -252,7 +253,8 @@ def submit(
             say_aside(f"nnlc submit would run: {chosen.submit} {shlex.quote(str(path))}")
         return
     folder.open(loaded)
-    write_for_scripts(folder.journal_folder, bad_nodes, loaded.run)
+    with contextlib.suppress(OSError):  # the job's own start tries again
+        write_for_scripts(folder.journal_folder, bad_nodes, loaded.run)
     if networks:
         write_folder_costs(folder, networks)
     for record in put_into_queue(submission, chosen, scheduler, folder):
