@@ -20,6 +20,36 @@ FIRST = (
 """Files that begin first, each on one worker: they take long, and others fill the time."""
 
 SLOW_TESTS = {
+    "test_light.py": {
+        "test_only_modules_that_train_or_serve_another_library_need_an_extra",
+    },
+    "test_gatherer.py": {
+        "test_whatever_happens_every_network_ends_as_one_table_or_one_recorded_failure",
+    },
+    "test_leases.py": {
+        "test_jobs_that_claim_and_release_as_fast_as_they_can_never_have_one_network_at_once",
+    },
+    "test_marginals.py": {
+        "test_every_quantity_is_tested",
+    },
+    "test_array_split.py": {
+        "test_the_papers_networks_are_shared_evenly_where_its_longest_allows",
+    },
+    "test_campaigns.py": {
+        "test_a_dropped_dataset_changes_no_network_of_another_but_its_id",
+    },
+    "test_lacking.py": {
+        "test_a_picture_needs_no_backend_and_one_that_is_there_stays_chosen",
+    },
+    "test_figures.py": {
+        "test_functions_return_figures_to_change_and_save_and_leave_matplotlib_as_it_was",
+    },
+    "test_training_steps.py": {
+        "test_training_loads_no_compiler",
+    },
+    "test_device_check.py": {
+        "test_one_wrong_bit_in_one_weight_is_found",
+    },
     "test_rebuild_families.py": {
         "test_a_familys_tables_are_trained_again_to_the_same_bytes_with_their_campaign",
         "test_a_table_alone_is_not_trained_again_and_told_to_need_its_campaign",
@@ -50,6 +80,7 @@ SLOW_TESTS = {
         "test_a_journal_of_anything_is_read_by_all_and_a_job_begins",
     },
     "test_extending.py": {
+        "test_jobs_of_a_new_scheduler_are_rendered_linted_submitted_shown_and_cancelled",
         "test_a_new_kind_of_layer_and_optimizer_live_their_whole_life",
         "test_a_scheduler_of_ones_own_that_was_called_pbs_before_nnlc_had_one_still_works",
     },
@@ -122,7 +153,10 @@ SLOW_TESTS = {
         "test_no_network_reserves_more_than_predicted_and_none_leaves_memory_behind",
         "test_no_residual_network_reserves_more_than_its_counts_predict",
     },
-    "test_optimizers.py": {"test_an_interrupted_network_has_the_same_bits"},
+    "test_optimizers.py": {
+        "test_an_interrupted_network_has_the_same_bits",
+        "test_optimizers_give_curves_of_their_own",
+    },
     "test_counting_jobs.py": {
         "test_a_job_counts_once_and_every_start_reads_the_file",
         "test_a_module_that_ends_its_process_loses_no_network_counted_before",
@@ -169,7 +203,7 @@ SLOW_FILES = {
     "test_report_families.py",
     *("test_penguin.py", "test_network_identity.py", "test_audit_mutations.py"),
     *("test_documents.py", "test_upgrade.py", "test_pbs_standins.py"),
-    *("test_rules.py", "test_steps.py", "test_trainers.py"),
+    *("test_rules.py", "test_steps.py", "test_trainers.py", "test_amd.py"),
 }
 
 QUICK_TESTS = {

@@ -245,6 +245,11 @@ def test_a_site_file_changes_only_what_it_says(tmp_path):
         (["-alloc_flags 'nvme smt1'", "-env all"], ['-alloc_flags "nvme smt1 gpumps"', "-env all"]),
         (['-alloc_flags "GPUMPS nvme"'], ['-alloc_flags "GPUMPS nvme"']),
         (["-alloc_flags nvme"], ['-alloc_flags "nvme gpumps"']),
+        (
+            ["-x -alloc_flags 'nvme smt1' -env 'all, A=b c' # mine"],
+            ["-alloc_flags \"nvme smt1 gpumps\" -x -env 'all, A=b c'"],
+        ),
+        (["-x -alloc_flags gpumps"], ["-x -alloc_flags gpumps"]),
     ],
 )
 def test_lsf_is_asked_for_the_service_in_the_one_line_that_counts(directives, lines):

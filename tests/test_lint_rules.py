@@ -335,6 +335,16 @@ def test_another_way_to_write_the_same_for_pbs_is_fine(right, other):
     assert lint_script(script.replace(right, other, 1), five_minutes("polaris")) == []
 
 
+def test_a_site_s_directive_in_quotes_asks_for_the_same_as_one_without():
+    quoted = ("-l 'filesystems=home:eagle' # of the site", "-k doe")
+    site = five_minutes("polaris").model_copy(update={"directives": quoted})
+    script = rendered("polaris", elements=4)
+    assert lint_script(script, site) == []
+    without = script.replace("#PBS -l filesystems=home:eagle\n", "")
+    [finding] = lint_script(without, site)
+    assert finding.remedy == "write #PBS -l filesystems=home:eagle"
+
+
 EVERYWHERE = [
     ("#!/bin/bash\n", "\n", "", "does not name bash"),
     ("#!/bin/bash\n", "#!/bin/csh\n", "csh", "does not name bash"),

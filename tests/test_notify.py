@@ -27,6 +27,7 @@ from nnlc.results.history import Reached
 from nnlc.results.notices import Notices, failed_key, file_word
 from nnlc.results.stall import IDLE_SECONDS, STILL_SECONDS, StallWatch
 from nnlc.results.status import read_status
+from nnlc.schedulers.container import Container
 from nnlc.schedulers.lint import lint_script
 from nnlc.schedulers.site import load_site
 from nnlc.system import notify_command as running
@@ -300,7 +301,8 @@ def test_a_setup_line_that_fails_is_told(tmp_path):
 
 @pytest.mark.parametrize("site", ["slurm", "lsf", "pbs", "frontier", "summit"])
 def test_a_script_tells_of_a_chain_that_breaks_and_of_none_that_goes_on(site, tmp_path):
-    own = {"notify": f"echo {HOSTILE}", "container": "apptainer exec --nv '/a b/nnlc.sif'"}
+    boxed = Container.read("apptainer exec --nv '/a b/nnlc.sif'")
+    own = {"notify": f"echo {HOSTILE}", "container": boxed}
     site = load_site(site, account="A").model_copy(update={**own, "exclusive": False})
     request = Request(campaign="paper", results="/p/r", script="/p/r/jobs/a.sh", images="/p/i")
     script = render_script(request, site)

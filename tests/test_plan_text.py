@@ -232,7 +232,7 @@ def test_the_command_plans_or_says_in_one_line_why_not(tmp_path, monkeypatch):
     assert "1 node x 90 min x 1 array element" in job.output
     last = "nnlc submit smoke --site perlmutter --nodes 1 --minutes 90 --account YOURS"
     assert job.output.splitlines()[-1] == last
-    asked = "smoke --site perlmutter --nodes 1 --minutes 90 --account A --queue preempt --images /i"
+    asked = "smoke --site perlmutter --nodes 1 --minutes 90 --account A --images /i --queue preempt"
     job = CliRunner().invoke(app, ["plan", *asked.replace("queue", "partition").split()])
     assert job.output.splitlines()[-1] == f"nnlc submit {asked}"
     wrong = CliRunner().invoke(app, ["plan", "smoke", "--site", "summit", "--nodes", "9999"])

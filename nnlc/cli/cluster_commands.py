@@ -83,8 +83,8 @@ def plan(
         read_costs_of(list(loaded.networks()), costs)
     name = site or THIS_MACHINE
     chosen = load_site(name, account=account, queue=queue)
-    minutes, asked = asked_minutes(minutes, hours), queue[0] if queue else None
-    request = PlanRequest(nodes=nodes, minutes=minutes, elements=elements, queue=asked)
+    minutes = asked_minutes(minutes, hours)
+    request = PlanRequest(nodes=nodes, minutes=minutes, elements=elements)
     if plans_this_machine(chosen):
         ranks = ranks or (chosen.gpus_per_node if site else None)
         folders = {"results": results, "images": images}
@@ -94,15 +94,11 @@ def plan(
         return
     if ranks is not None:
         raise SiteError(f"--ranks: {chosen.name} starts a rank on each GPU; use --nodes")
-    others = {
-        "costs": costs,
-        "account": account,
-        "queue": asked,
-        "images": images,
-        "python": python,
-    }
+    others = {"costs": costs, "account": account, "images": images, "python": python}
     words = [word for key, value in others.items() if value for word in (f"--{key}", str(value))]
-    for line in plan_lines(plan_campaign(campaign, name, chosen, results, request, words)):
+    any_queue = not queue
+    found = plan_campaign(campaign, name, chosen, results, request, words, any_queue=any_queue)
+    for line in plan_lines(found):
         say(line)
 
 

@@ -19,11 +19,12 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic.fields import FieldInfo
 
 from nnlc.families.reference import FamilyReference
+from nnlc.schedulers.container import Container
 from nnlc.system.toml_keys import model_of
 
 _WIDTH = 100
 _NOUNS: dict[Any, str] = {int: "whole number", float: "number", str: "text", bool: "true or false"}
-_NOUNS |= {datetime: "date and time", FamilyReference: "text"}
+_NOUNS |= {datetime: "date and time", FamilyReference: "text", Container: "text"}
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from nnlc import __version__
 from nnlc.console import say_once
 from nnlc.errors import SiteError
-from nnlc.schedulers.container import PYTHON, Container
+from nnlc.schedulers.container import PYTHON
 from nnlc.schedulers.site import Site
 from nnlc.system.extras import EXTRAS, install_command, missing
 from nnlc.system.shipped import shipped_folder
@@ -83,9 +83,8 @@ def check_container(site: Site, python: str, ranks: int, folders: Sequence[str])
         SiteError: there is no such image, its Python has another nnlc, none, or lacks a module, or
             a folder can't be seen in the container.
     """
-    if site.container is None:
+    if (container := site.container) is None:
         return
-    container = Container.read(site.container)
     where = f"site {site.name}, key container"
     program = container.options[0]
     if not os.path.lexists(container.image):

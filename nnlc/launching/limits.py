@@ -30,8 +30,6 @@ class PlanRequest:
     """Walltime of each job."""
     elements: int | None = None
     """Elements of the job array."""
-    queue: str | None = None
-    """Queue of the jobs."""
 
 
 def asked_minutes(minutes: int | None, hours: float | None) -> int | None:

@@ -31,6 +31,8 @@ def plan_campaign(
     results: Path | None,
     request: PlanRequest,
     others: Sequence[str],
+    *,
+    any_queue: bool = True,
 ) -> Plan:
     """Return a plan with its command.
 
@@ -41,6 +43,7 @@ def plan_campaign(
         results: results folder; default: results/<campaign>.
         request: values of the plan that the user sets.
         others: options that matter to `nnlc submit` alone, to be repeated in its command.
+        any_queue: True if the plan may be for another queue of the site; False with --queue.
 
     Raises:
         NnlcError: the user must correct something.
@@ -49,9 +52,9 @@ def plan_campaign(
         raise unknown_queue(site)
     loaded = load_campaign(campaign, accept_code=True)
     folder = ResultsFolder(results_path(results, loaded.name))
-    plan = plan_in_queues(forecast_campaign(loaded, site, folder), request)
+    plan = plan_in_queues(forecast_campaign(loaded, site, folder), request, any_queue=any_queue)
     words = [campaign, "--site", name, *_options(plan.chosen), *others]
-    if plan.forecast.site.queue != site.queue:
+    if not any_queue or plan.forecast.site.queue != site.queue:
         words += ["--queue", str(plan.forecast.site.queue)]
     words += ["--account", "YOURS"] if site.account_required and not site.account else []
     words += ["--results", str(results)] if results else []
@@ -62,8 +65,13 @@ def plan_campaign(
     return dataclasses.replace(plan, command=command)
 
 
-def plan_in_queues(forecast: Forecast, request: PlanRequest) -> Plan:
-    """Return the plan in the best of a site's queues, or in the queue of a request.
+def plan_in_queues(forecast: Forecast, request: PlanRequest, *, any_queue: bool = True) -> Plan:
+    """Return the plan in the best of a site's queues, with those in the others for comparison.
+
+    Args:
+        forecast: networks to train at the site, in its present queue.
+        request: values of the plan that the user sets.
+        any_queue: True if the plan may be for another queue than the present one.
 
     Raises:
         SiteError: the request is impossible in every queue that may be chosen, or nothing is left
@@ -76,11 +84,9 @@ def plan_in_queues(forecast: Forecast, request: PlanRequest) -> Plan:
     refused: list[str] = []
     found: dict[str | None, Plan | str] = {}
     for site in each_queue(here):
-        may_choose = site is here or not (request.queue or site.only_on_request)
+        may_choose = site is here or (any_queue and not site.only_on_request)
         try:
-            plan = make_plan(
-                dataclasses.replace(forecast, site=site), dataclasses.replace(request, queue=None)
-            )
+            plan = make_plan(dataclasses.replace(forecast, site=site), request)
         except SiteError as problem:
             found[site.queue] = str(problem)
             refused += [str(problem)] if may_choose else []

@@ -17,7 +17,6 @@ from nnlc.errors import SiteError
 from nnlc.launching.spare_node import may_have_spare
 from nnlc.networks.image_sets import comes_with_nnlc
 from nnlc.results.paths import ResultsPaths, results_path
-from nnlc.schedulers.container import Container
 from nnlc.schedulers.scheduler import LEAST_SECONDS
 from nnlc.schedulers.site import Site
 from nnlc.schedulers.site_queues import other_queues_for
@@ -96,6 +95,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
     stage_images = bool(site.local_disk and request.images and _staged_sets(campaign))
     seen = replace(request, images=None) if stage_images else request
     scheduler = site.scheduler
+    queue = site.queue and _word(site.queue)
     directives = scheduler.directives(site)
     spare = may_have_spare(site, nodes, minutes)
     words = site.model_dump(exclude={"notice", "scheduler", "bins", "queues"}) | {
@@ -121,7 +121,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "images": request.images,
         "stage_images": stage_images,
         "trainers": site.trainers_per_gpu,
-        "queue": None if scheduler.queue_directives(site) else site.queue,
+        "queue": None if site.queue_option else queue,  # for templates of users
         "directives": scheduler.leaving_out(directives, request.leave_out),
         "left_out": request.leave_out,
         "own_left_out": scheduler.left_out(directives),
@@ -130,7 +130,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "gpu_flags": site.device == "cuda",
         "gpu_option": site.gpu.option if site.gpu and site.device != "cpu" else None,
         "python": request.python,
-        "container": None if site.container is None else Container.read(site.container),
+        "container": site.container,
         "folders": folders_of(seen, campaign),
         "notify": campaign.run.notify or site.notify,
         "script": request.script,

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from nnlc.system.one_line import check_line
+
 PROGRAMS = ("apptainer", "singularity")
 PYTHON = "python3"
 """Python of an image: the first on its PATH, which the image sets and the host does not."""
@@ -26,14 +28,15 @@ class Container:
     image: str
 
     @classmethod
-    def read(cls, text: str) -> "Container":
+    def read(cls, text: object) -> "Container":
         """Return the container of a site file's key.
 
         Raises:
-            ValueError: the text is no such command.
+            ValueError: the value is no such command.
         """
+        line = check_line(text) if isinstance(text, str) else ""
         try:
-            words = shlex.split(text)
+            words = shlex.split(line)
         except ValueError:
             words = []
         program = PurePosixPath(words[0]).name if words else ""
@@ -41,8 +44,8 @@ class Container:
         is_command = at and all(word.startswith("-") for word in words[1:at])
         if program not in PROGRAMS or not is_command or len(words) == at + 1:
             raise ValueError(
-                f'must be as "apptainer exec --nv IMAGE.sif", with the image last; found {text!r}; '
-                "start any other container by launcher_options"
+                'must be as "apptainer exec --nv IMAGE.sif", with the image last; start any other '
+                "container by launcher_options"
             )
         image = words.pop()
         if image.startswith("-"):

@@ -4,7 +4,7 @@ import difflib
 import math
 import re
 
-from nnlc.schedulers.options import WORKER, Option, OptionTable, Word, whole
+from nnlc.schedulers.options import WORKER, Option, OptionTable, whole
 from nnlc.schedulers.rules import Finding, Findings, Rules
 from nnlc.schedulers.scheduler_registry import SCHEDULERS
 from nnlc.schedulers.script import Script
@@ -127,7 +127,7 @@ class JobRules(Rules):
         """Check that the script asks for the memory or the whole nodes that the site file names."""
         table = self.scheduler.directive_options
         for text in self.scheduler.node_directives(self.site):
-            [wanted], _ = table.read([Word(word, self.head) for word in text.split()])
+            [wanted], _ = table.read_line(text, self.head)
             same = (o for o in self.directives if table.excludes.get(o.name, o.name) == wanted.name)
             if (found := next(same, None)) is None:
                 yield self.missing(wanted.name, wanted.value, f"{self.site.name} wants {text}")

@@ -1,6 +1,7 @@
 """LSF: bsub, bjobs, bkill and jsrun, from IBM's manual pages and Summit's user guide."""
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,13 +89,20 @@ class Lsf(Queue):
         lines = list(super().directives(site))
         if not site.mps:
             return tuple(lines)
-        at = next((i for i, line in enumerate(lines) if line.split()[:1] == ["-alloc_flags"]), None)
-        if at is None:
-            return (*lines, "-alloc_flags gpumps")
-        flags = lines[at].removeprefix("-alloc_flags").replace('"', " ").replace("'", " ").split()
-        if "gpumps" not in map(str.lower, flags):
-            lines[at] = f'-alloc_flags "{" ".join([*flags, "gpumps"])}"'
-        return tuple(lines)
+        for at, line in enumerate(lines):
+            options, _ = _BSUB.read_line(line)
+            if (found := options.get("alloc_flags")) is None:
+                continue
+            flags = (found.value or "").split()
+            if "gpumps" not in map(str.lower, flags):
+                others = (
+                    _BSUB.written(each.name, each.value and shlex.quote(each.value))
+                    for each in options
+                    if each is not found
+                )
+                lines[at] = " ".join([f'-alloc_flags "{" ".join([*flags, "gpumps"])}"', *others])
+            return tuple(lines)
+        return (*lines, "-alloc_flags gpumps")
 
     def element(self, environment: Mapping[str, str], elements: int) -> int | None:
         """Return LSB_JOBINDEX less 1, since LSF's arrays begin at 1; None outside any array."""

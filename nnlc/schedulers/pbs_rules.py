@@ -3,7 +3,7 @@
 import re
 
 from nnlc.schedulers.job_rules import JobRules
-from nnlc.schedulers.options import Option, Word
+from nnlc.schedulers.options import Option
 from nnlc.schedulers.rules import Finding, Findings
 
 LONGEST_SHOWN_NAME = 15
@@ -54,8 +54,7 @@ class PbsRules(JobRules):
         """Check for the resources in the site file's directives, such as filesystems."""
         table = self.scheduler.directive_options
         for text in self.site.directives:
-            words = [Word(word, self.head) for word in text.split()]
-            for option in table.read(words)[0]:
+            for option in table.read_line(text, self.head)[0]:
                 wanted = option.dashes == "-l " and option.value and "$" not in option.value
                 if wanted and self.directives.get(option.name) is None:
                     problem = f"{self.site.name} wants {text}"

@@ -61,7 +61,8 @@ class Scheduler(ABC):
     account_option: ClassVar[str] = ""
     """Name of the option for the account, such as `account` for `--account`."""
     queue_options: ClassVar[tuple[str, ...]] = ()
-    """Names of the options that may choose a queue, the usual one first."""
+    """Names of the options that may choose a queue, the usual one first; empty if the template
+    writes the queue."""
     nodes_option: ClassVar[str] = ""
     walltime_option: ClassVar[str] = ""
     walltime_forms: ClassVar[str] = "it must be HH:MM:SS"
@@ -113,18 +114,15 @@ class Scheduler(ABC):
 
     def directives(self, site: "Site") -> tuple[str, ...]:
         """Return directives for nodes and queue as the site wants them, and its own."""
-        return (*self.node_directives(site), *site.directives, *self.queue_directives(site))
+        option, queue = self.queue_option(site), list[str]()
+        if site.queue and option:
+            queue = [self.directive_options.written(option, site.queue)]
+        # The queue comes last, since of a repeated option the last one counts.
+        return (*self.node_directives(site), *site.directives, *queue)
 
     def queue_option(self, site: "Site") -> str:
         """Return the name of the option that chooses a queue of a site; empty if there is none."""
         return site.queue_option or next(iter(self.queue_options), "")
-
-    def queue_directives(self, site: "Site") -> tuple[str, ...]:
-        """Return the directive for the queue if it is another than the template has."""
-        option = self.queue_option(site)
-        if site.queue is None or option in self.queue_options[:1]:
-            return ()
-        return (self.directive_options.written(option, site.queue),)
 
     def node_directives(self, site: "Site") -> tuple[str, ...]:
         """Return the directives for the memory of each node, or for whole nodes."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
     PlainValidator,
     ValidationInfo,
     field_validator,
@@ -38,17 +38,11 @@ from nnlc.schedulers.site_values import (
     check_word,
 )
 from nnlc.system.files import folder_of_user
-from nnlc.system.one_line import check_line
 from nnlc.system.shipped import shipped_names
 from nnlc.system.toml_file import Layers, find_file, read_layers, validate
 
 THIS_MACHINE = "local"
 """Name of the shipped site for one machine without a scheduler."""
-
-
-def _check_container(text: str) -> str:
-    Container.read(check_line(text))
-    return text
 
 
 class Site(SiteLimits, BaseModel):
@@ -123,7 +117,9 @@ class Site(SiteLimits, BaseModel):
     """Path of a node's own disk for images, such as `/mnt/bb/$USER`; the shell expands it."""
     directives: tuple[Line, ...] = ()
     """More directives, each without its `#SBATCH`, `#BSUB` or `#PBS`."""
-    container: Annotated[str, AfterValidator(_check_container)] | None = None
+    container: Annotated[Container, PlainValidator(Container.read), PlainSerializer(str)] | None = (
+        None
+    )
     """Command that runs the ranks in a container, such as "apptainer exec --nv IMAGE.sif"; the path
     of the image is relative to the site file. nnlc makes the folders of results, images and
     campaign visible in it, by --bind."""
@@ -225,22 +221,23 @@ def load_site(
         site = with_queues(site, layers)
     else:
         _check_local(site, layers, account, queue)
-    changes: dict[str, str] = {"tried": layers.each[0].get("tried", "never run")}
+    changes: dict[str, object] = {"tried": layers.each[0].get("tried", "never run")}
     if site.template is not None:
         folder = layers.file_of(["template"]).parent
         changes["template"] = str((folder / site.template).absolute())
     if site.container is not None:
         folder = layers.file_of(["container"]).parent
-        changes["container"] = str(Container.read(site.container).relative_to(folder))
+        changes["container"] = site.container.relative_to(folder)
     if queue and len(queue) > 1:
         raise SiteError("--queue and --partition mean the same; give one of them, once")
-    for key, value in (("account", account), ("queue", queue[0] if queue else None)):
+    given = {"account": account, "queue": queue[0] if queue else None}
+    for key, value in given.items():
         if value is not None:
             try:
                 changes[key] = check_word(value)
             except ValueError as problem:
                 raise SiteError(f"--{key}: {problem}") from None
-    return in_queue(site.model_copy(update=changes), changes.get("queue", site.queue))
+    return in_queue(site.model_copy(update=changes), given["queue"] or site.queue)
 
 
 _OF_SCHEDULERS = (

@@ -1,6 +1,5 @@
 #!/bin/bash
 #SBATCH --job-name=paper
-#SBATCH --partition=normal
 #SBATCH --time=01:55:00
 #SBATCH --nodes=8
 #SBATCH --ntasks=32
@@ -12,6 +11,7 @@
 #SBATCH --open-mode=append
 #SBATCH --signal=B:URG@180
 #SBATCH --requeue
+#SBATCH --partition=normal
 # Rendered by nnlc for the campaign paper and the site alps.
 # Submit it with: sbatch FILE, or with 'nnlc submit', which checks it first.
 # Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.

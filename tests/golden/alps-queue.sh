@@ -1,7 +1,6 @@
 #!/bin/bash
 #SBATCH --job-name=curves
 #SBATCH --account=ABC123
-#SBATCH --partition=debug
 #SBATCH --time=00:30:00
 #SBATCH --nodes=1
 #SBATCH --ntasks=4
@@ -12,6 +11,7 @@
 #SBATCH --open-mode=append
 #SBATCH --signal=B:URG@180
 #SBATCH --requeue
+#SBATCH --partition=debug
 # Rendered by nnlc for the campaign curves and the site alps.
 # Submit it with: sbatch FILE, or with 'nnlc submit', which checks it first.
 # Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.

@@ -1,6 +1,5 @@
 #!/bin/bash
 #SBATCH --job-name=smoke
-#SBATCH --partition=normal
 #SBATCH --time=02:00:00
 #SBATCH --nodes=1
 #SBATCH --ntasks=4
@@ -11,6 +10,7 @@
 #SBATCH --open-mode=append
 #SBATCH --signal=B:URG@180
 #SBATCH --requeue
+#SBATCH --partition=normal
 # Rendered by nnlc for the campaign smoke and the site alps.
 # Submit it with: sbatch FILE, or with 'nnlc submit', which checks it first.
 # Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.

@@ -1,13 +1,13 @@
 #!/bin/bash
 #PBS -N smoke
 #PBS -A ABC123
-#PBS -q main
 #PBS -l select=1:ncpus=64:mpiprocs=4:ngpus=4
 #PBS -l walltime=02:00:00
 #PBS -j oe
 #PBS -r y
 #PBS -l place=scatter
 #PBS -k oed
+#PBS -q main
 # Rendered by nnlc for the campaign smoke and the site derecho.
 # Submit it with: qsub FILE, or with 'nnlc submit', which checks it first.
 # Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.

@@ -1,7 +1,6 @@
 #!/bin/bash
 #SBATCH --job-name=smoke
 #SBATCH --account=ABC123
-#SBATCH --partition=batch
 #SBATCH --time=02:00:00
 #SBATCH --nodes=1
 #SBATCH --ntasks=8
@@ -13,6 +12,7 @@
 #SBATCH --signal=B:URG@180
 #SBATCH --requeue
 #SBATCH --constraint=nvme
+#SBATCH --partition=batch
 # Rendered by nnlc for the campaign smoke and the site frontier.
 # Submit it with: sbatch FILE, or with 'nnlc submit', which checks it first.
 # Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.

@@ -1,7 +1,6 @@
 #!/bin/bash
 #BSUB -J "paper[1-12]"
 #BSUB -P ABC123
-#BSUB -q batch
 #BSUB -W 1:55
 #BSUB -nnodes 8
 #BSUB -o paper-%J-%I.out
@@ -10,6 +9,7 @@
 #BSUB -wt 3
 #BSUB -x
 #BSUB -alloc_flags 'nvme smt1'
+#BSUB -q batch
 # Rendered by nnlc for the campaign paper and the site my-lsf.
 # Submit it with: bsub < FILE, or with 'nnlc submit', which checks it first.
 # Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.

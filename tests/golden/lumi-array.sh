@@ -1,7 +1,6 @@
 #!/bin/bash
 #SBATCH --job-name=smoke
 #SBATCH --account=ABC123
-#SBATCH --partition=standard-g
 #SBATCH --time=02:00:00
 #SBATCH --nodes=1
 #SBATCH --ntasks=8
@@ -15,6 +14,7 @@
 #SBATCH --requeue
 #SBATCH --exclusive
 #SBATCH --mem=0
+#SBATCH --partition=standard-g
 # Rendered by nnlc for the campaign smoke and the site lumi.
 # Submit it with: sbatch FILE, or with 'nnlc submit', which checks it first.
 # Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.

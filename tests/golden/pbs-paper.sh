@@ -1,13 +1,13 @@
 #!/bin/bash
 #PBS -N paper
 #PBS -A ABC123
-#PBS -q gpu
 #PBS -l select=8:ncpus=32:mpiprocs=4:ngpus=4:mem=200gb
 #PBS -l walltime=01:55:00
 #PBS -j oe
 #PBS -r y
 #PBS -l place=scatter
 #PBS -k doe
+#PBS -q gpu
 #PBS -J 0-11
 # Rendered by nnlc for the campaign paper and the site my-pbs.
 # Submit it with: qsub FILE, or with 'nnlc submit', which checks it first.

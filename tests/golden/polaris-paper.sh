@@ -1,7 +1,6 @@
 #!/bin/bash
 #PBS -N paper
 #PBS -A ABC123
-#PBS -q prod
 #PBS -l select=10:ncpus=64:mpiprocs=4:ngpus=4
 #PBS -l walltime=01:55:00
 #PBS -j oe
@@ -9,6 +8,7 @@
 #PBS -l place=scatter
 #PBS -l filesystems=home:eagle
 #PBS -k doe
+#PBS -q prod
 #PBS -J 0-11
 # Rendered by nnlc for the campaign paper and the site polaris.
 # Submit it with: qsub FILE, or with 'nnlc submit', which checks it first.

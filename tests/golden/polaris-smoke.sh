@@ -1,7 +1,6 @@
 #!/bin/bash
 #PBS -N smoke
 #PBS -A ABC123
-#PBS -q prod
 #PBS -l select=10:ncpus=64:mpiprocs=4:ngpus=4
 #PBS -l walltime=02:00:00
 #PBS -j oe
@@ -9,6 +8,7 @@
 #PBS -l place=scatter
 #PBS -l filesystems=home:eagle
 #PBS -k doe
+#PBS -q prod
 # Rendered by nnlc for the campaign smoke and the site polaris.
 # Submit it with: qsub FILE, or with 'nnlc submit', which checks it first.
 # Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.

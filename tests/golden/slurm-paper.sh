@@ -1,7 +1,6 @@
 #!/bin/bash
 #SBATCH --job-name=paper
 #SBATCH --account=m1234_g
-#SBATCH --partition=gpu
 #SBATCH --time=01:55:00
 #SBATCH --nodes=8
 #SBATCH --ntasks=32
@@ -16,6 +15,7 @@
 #SBATCH --mem=200G
 #SBATCH --constraint=gpu
 #SBATCH --qos=regular
+#SBATCH --partition=gpu
 # Rendered by nnlc for the campaign paper and the site my-slurm.
 # Submit it with: sbatch FILE, or with 'nnlc submit', which checks it first.
 # Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.
