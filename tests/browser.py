@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import needs
-from limits import HANG_SECONDS, wait_until
+from limits import HANG_SECONDS, Limit, wait_until
 
 _KEYS = {
     "Tab": 9,
@@ -104,17 +104,20 @@ class Page:
         if self._session:
             message["sessionId"] = self._session
         content = json.dumps(message).encode() + b"\0"
+        limit = Limit()
         while content:
-            content = content[os.write(self._out, content) :]
-        while True:
-            for found in self._messages():
+            assert select.select([], [self._out], [], limit.left)[1], f"Chromium hears no {method}"
+            content = content[os.write(self._out, content[: select.PIPE_BUF]) :]
+        while True:  # a page that polls has events also if it never answers
+            for found in self._messages(method, limit):
                 if found.get("id") == self._number:
                     assert "error" not in found, (method, found["error"])
                     return found["result"]
                 self._note(found)
 
-    def _messages(self) -> Iterator[dict[str, Any]]:
-        assert select.select([self._in], [], [], HANG_SECONDS)[0], "Chromium does not answer"
+    def _messages(self, method: str, limit: Limit) -> Iterator[dict[str, Any]]:
+        is_there = not limit.over and select.select([self._in], [], [], limit.left)[0]
+        assert is_there, f"no answer to {method}; {self.complaints} {self.dialogs}"
         content = os.read(self._in, 1 << 20)
         assert content, "Chromium has ended"
         *whole, self._buffer = (self._buffer + content).split(b"\0")
@@ -235,7 +238,7 @@ class Page:
         with contextlib.suppress(Exception):
             self._session = None
             self.ask("Browser.close")
-        self._process.terminate()
+        self._process.kill()
         self._process.wait(timeout=HANG_SECONDS)
         os.close(self._out)
         os.close(self._in)

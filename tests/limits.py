@@ -3,9 +3,12 @@
 Every other file takes its limits, its pauses and its clocks from here; `test_suite.py` sees to it.
 """
 
+import os
+import select
+import subprocess
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Found = TypeVar("Found")
 
@@ -28,6 +31,10 @@ class Limit:
     def over(self) -> bool:
         return time.monotonic() > self._end
 
+    @property
+    def left(self) -> float:
+        return max(0.0, self._end - time.monotonic())
+
 
 def patience(quiet_seconds: float) -> float:
     """Return the limit of what takes up to so many seconds on a quiet machine."""
@@ -40,13 +47,27 @@ def wait_until(
     *,
     seconds: float = HANG_SECONDS,
     pause: float = 0.05,
+    process: subprocess.Popen[Any] | None = None,
 ) -> Found:
-    """Return what `look` finds once that is true; fail with the complaint at the limit."""
+    """Return what `look` finds once that is true; fail with the complaint at the limit.
+
+    If a process is given that is to bring it about, fail as soon as that has ended.
+    """
     limit = Limit(seconds)
     while not (found := look()):
         assert not limit.over, complaint()
+        if process is not None and process.poll() is not None and not look():
+            raise AssertionError(f"{complaint()}; status {process.returncode}: {_said(process)}")
         time.sleep(pause)
     return found
+
+
+def _said(process: subprocess.Popen[Any]) -> str:
+    """What an ended process has printed into its pipe, which its children may hold open."""
+    pipe = process.stdout
+    if pipe is None or pipe.closed or not select.select([pipe], [], [], 0)[0]:
+        return ""
+    return os.read(pipe.fileno(), 1 << 16).decode(errors="replace")
 
 
 def let_pass(seconds: float) -> None:

@@ -1,14 +1,17 @@
 """Nodes that take jobs down: what is recorded of them, for how long, and what the next job does."""
 
+import dataclasses
 import json
 import os
 import subprocess
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from gatherer_jobs import Job
+from limits import HANG_SECONDS
 from rendered_scripts import five_minutes, shipped
 from typer.testing import CliRunner
 
@@ -17,8 +20,10 @@ from nnlc.cli import app
 from nnlc.errors import ExitStatus
 from nnlc.launching import render as rendering
 from nnlc.launching.render import Request, render_script
+from nnlc.ranks import node_trouble
 from nnlc.ranks.node_trouble import NodeTrouble, record_silence
 from nnlc.results.bad_nodes import BadNodes, hosts_to_leave_out, read_bad_nodes, remembered
+from nnlc.results.history import read_history
 from nnlc.results.journal import Journal
 from nnlc.schedulers.lint import lint_script
 from nnlc.schedulers.site import load_site
@@ -158,9 +163,44 @@ def test_a_retired_rank_s_node_is_left_out_by_the_next_job(tmp_path):
 def test_the_node_of_a_rank_that_no_longer_answers_is_bad(tmp_path):
     job = Job(tmp_path, 2, site="summit")
     job.gatherer.nodes.silent(1)
-    record_silence(0, {**job.gatherer._job.configuration("cpu"), "node": "first"})
-    assert [node.host for node in read_bad_nodes(job.results.journal_folder)] == ["n1", "first"]
-    assert len(job.results.bad_nodes_file.read_text().splitlines()) == 2
+    assert [node.host for node in read_bad_nodes(job.results.journal_folder)] == ["n1"]
+    assert len(job.results.bad_nodes_file.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("tells_user", [True, False])
+def test_the_silence_of_rank_0_is_recorded_once_by_however_many_ranks(
+    tmp_path, monkeypatch, tells_user
+):
+    job = Job(tmp_path, 2, site="summit")
+    shared = job.gatherer._job
+    shared.nodes.tells_user = tells_user
+    monkeypatch.setenv("SLURMD_NODENAME", "first")  # rank 0's; others' are not asked for
+    configuration = json.loads(json.dumps(shared.configuration("cpu")))
+    monkeypatch.setattr(node_trouble, "WAIT_SECONDS", 0.0)
+    folder = job.results.journal_folder
+    before = set(folder.iterdir())
+    ranks = [
+        threading.Thread(target=record_silence, args=(rank, configuration), daemon=True)
+        for rank in range(1, 20)
+    ]
+    for each in ranks:
+        each.start()
+    for each in ranks:
+        each.join(HANG_SECONDS)
+    assert len({*folder.iterdir()} - before - {job.results.bad_nodes_file}) == 1
+    assert [each["host"] for each in job.events("node")] == ["first"]
+    assert [node.host for node in read_bad_nodes(folder)] == ["first"]
+    assert len(job.results.bad_nodes_file.read_text().splitlines()) == 1
+    told = [(each.kind, each.facts) for each in read_history(folder).untold]
+    assert told == ([("node", {"node": "first"})] if tells_user else [])
+
+
+def test_the_silence_of_rank_0_in_a_preflight_is_not_recorded(tmp_path):
+    job = Job(tmp_path, 2, site="summit").gatherer._job
+    before = sorted(job.results.path.rglob("*"))
+    preflight = dataclasses.replace(job, only_preflight=True)
+    record_silence(1, preflight.configuration("cpu"))
+    assert sorted(job.results.path.rglob("*")) == before
 
 
 def test_slurm_leaves_out_bad_nodes_beside_those_of_the_site_file():

@@ -54,7 +54,7 @@ def test_ranks_in_a_container_save_and_go_on_to_the_bytes_of_those_outside(alone
     how = {"cwd": here, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     first = subprocess.Popen(["bash", script], env={**environment, **slowly}, **how)
     steps = tmp_path / "steps.txt"
-    wait_until(lambda: steps.exists() or first.poll() is not None, pause=0.1)
+    wait_until(steps.exists, pause=0.1, process=first)
     first.terminate()
     said, _ = first.communicate(timeout=HANG_SECONDS)
     assert first.returncode == 75, said

@@ -105,7 +105,7 @@ def packaged(reader, tmp_path_factory):
     results = place / "r"
     held = slow_steps(place, HANG_SECONDS, when="self._steps >= 3", trainers=FEWER_IMAGES)
     job = start_worker(campaign, "--results", results, **held)
-    wait_until(lambda: steps_done(place), lambda: "no step was made")
+    wait_until(lambda: steps_done(place), lambda: "no step was made", process=job)
     job.send_signal(SIGTERM)
     told = job.communicate(timeout=HANG_SECONDS)[0]
     assert job.returncode == ExitStatus.UNFINISHED, told

@@ -160,7 +160,7 @@ def test_a_network_begun_under_other_code_starts_again_when_that_is_accepted(tmp
     """Without acceptance nothing is done. What a module prints disturbs no trainer."""
     campaign, results = write_campaign(tmp_path, SLOW, OFTEN), tmp_path / "r"
     job = start_worker(campaign, "--results", results, "--device", "cpu")
-    wait_for(results, "checkpoint")
+    wait_for(results, "checkpoint", process=job)
     job.send_signal(signal.SIGTERM)
     assert job.wait() == 75
 

@@ -226,8 +226,8 @@ def test_a_real_job_goes_on_when_its_folder_was_away_for_a_while(alone, tmp_path
     with (tmp_path / "log").open("w") as log:
         environment = {**os.environ, **slow_steps(tmp_path, HANG_SECONDS, when=when)}
         job = subprocess.Popen(words, env=environment, stdout=log, stderr=log)
-    wait_until(lambda: steps_done(tmp_path))
-    wait_for(here, "finish")
+    wait_until(lambda: steps_done(tmp_path), process=job)
+    wait_for(here, "finish", process=job)
     here.rename(away)
     tmp_path.joinpath("r").rmdir()  # not even its parent is made
     over.touch()
@@ -246,7 +246,7 @@ def test_a_real_job_without_its_folder_leaves_nothing_in_its_place(tmp_path):
     here = tmp_path / "r"
     held = slow_steps(tmp_path, HANG_SECONDS)
     job = start_worker(write_campaign(tmp_path), "--results", here, **held)
-    wait_until(lambda: steps_done(tmp_path))
+    wait_until(lambda: steps_done(tmp_path), process=job)
     here.rename(tmp_path / "away")
     job.send_signal(signal.SIGTERM)
     output, _ = job.communicate(timeout=HANG_SECONDS)

@@ -150,6 +150,14 @@ def start(tmp_path):
         job.kill()
 
 
+def test_waiting_for_what_a_process_does_ends_with_the_process():
+    words = [sys.executable, "-c", "print('last words'); raise SystemExit(3)"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        with pytest.raises(AssertionError, match=r"does not come; status 3: last words\n"):
+            wait_until(lambda: False, process=process)
+        assert wait_until(lambda: process.poll() is not None, process=process)
+
+
 def test_a_job_that_hangs_is_a_failure_that_shows_its_output(start):
     job = start("import time; print('last words', flush=True); time.sleep(60)")
     wait_until(job.output)

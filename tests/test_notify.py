@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from limits import wait_until
+from limits import HANG_SECONDS, wait_until
 from test_job_scripts import FAKE_MPIRUN
 from typer.testing import CliRunner
 from worker_jobs import ONE, events, run_worker, tables, write_campaign
@@ -21,12 +22,14 @@ from nnlc.errors import CampaignError, ExitStatus, SiteError
 from nnlc.launching.notify_source import notify_command
 from nnlc.launching.render import Request, render_script
 from nnlc.ranks.notifier import Notifier
-from nnlc.results import notices as notices_module
+from nnlc.results import event_sender as sending
+from nnlc.results.event_sender import EventSender, failed_key, file_word
 from nnlc.results.folder import ResultsFolder
-from nnlc.results.history import Reached
-from nnlc.results.notices import Notices, failed_key, file_word
+from nnlc.results.history import Reached, read_history
+from nnlc.results.journal import Journal
 from nnlc.results.stall import IDLE_SECONDS, STILL_SECONDS, StallWatch
 from nnlc.results.status import read_status
+from nnlc.results.user_events import UserEvent
 from nnlc.schedulers.container import Container
 from nnlc.schedulers.lint import lint_script
 from nnlc.schedulers.site import load_site
@@ -53,8 +56,18 @@ def folder(tmp_path):
     return results
 
 
-def notices(folder: ResultsFolder, command: str) -> Notices:
-    return Notices(command, folder, "tiny", folder.ready)
+def sender(folder: ResultsFolder, command: str) -> EventSender:
+    return EventSender(command, folder, "tiny", folder.ready)
+
+
+def event(key: str, text: str = "why", kind: str = "failed") -> UserEvent:
+    return UserEvent(kind, key, text)
+
+
+def next_start(folder: ResultsFolder, command: str) -> None:
+    """Rank 0 of another job tells of what nobody told of."""
+    untold = read_history(folder.journal_folder).untold
+    Notifier(sender(folder, command), untold).finish(ExitStatus.UNFINISHED)
 
 
 # The command.
@@ -109,23 +122,23 @@ def _runs(pid: int) -> bool:
 def test_an_event_is_told_once_by_however_many_processes_at_a_time(folder, tmp_path):
     command, kept = keeper(tmp_path)
     one = [
-        threading.Thread(target=notices(folder, command).tell, args=("failed", HOSTILE, "why"))
+        threading.Thread(target=sender(folder, command).tell, args=(event(HOSTILE),))
         for _ in range(8)
     ]
     for each in one:
         each.start()
     for each in one:
         each.join()
-    [event] = told(kept)
-    assert event.pop("time")
-    assert event.pop("host")
-    assert event == {
+    [found] = told(kept)
+    assert found.pop("time")
+    assert found.pop("host")
+    assert found == {
         "event": "failed",
         "text": "why",
         "campaign": "tiny",
         "results": str(folder.path),
     }
-    notices(folder, command).tell("failed", "another", "why")
+    sender(folder, command).tell(event("another"))
     assert len(told(kept)) == 2
 
 
@@ -133,12 +146,12 @@ def test_an_event_is_told_also_where_nothing_can_be_written(folder, tmp_path):
     command, kept = keeper(tmp_path)
     (folder.journal_folder).rmdir()
     folder.journal_folder.write_text("no folder")
-    notices(folder, command).tell("failed", "key", "the disk is full")
+    sender(folder, command).tell(event("key", "the disk is full"))
     assert [event["text"] for event in told(kept)] == ["the disk is full"]
 
 
 def journalled(folder: ResultsFolder, command: str, *written: tuple[str, dict]) -> Notifier:
-    notifier = Notifier(notices(folder, command))
+    notifier = Notifier(sender(folder, command))
     journal = notifier.journal(folder.journal_folder, folder.ready, "n1-12-34")
     for event, facts in written:
         journal.write(event, **facts)
@@ -158,56 +171,130 @@ EVERY = [
 def test_the_journal_s_events_are_told_beside_the_job_and_not_again_by_the_next(folder, tmp_path):
     command, kept = keeper(tmp_path)
     journalled(folder, command, *EVERY).finish(ExitStatus.ERROR)
-    assert [event["event"] for event in told(kept)] == ["node", "node", "lost", "failed"]
-    assert [event.get("node") for event in told(kept)] == ["n7", "n9", None, None]
-    assert "rank 3 gets no more networks, in the job of " in told(kept)[0]["text"]
-    assert "node n9 took its job down, in the job of " in told(kept)[1]["text"]
-    assert HOSTILE.split()[0] in told(kept)[3]["text"]
-    Notifier(notices(folder, command)).finish(ExitStatus.UNFINISHED)
-    notices(folder, command).tell("failed", failed_key("n1-12-34"), "as its script knows it")
+    found = sorted(told(kept), key=lambda event: (event["event"], event.get("node")))
+    assert [event["event"] for event in found] == ["failed", "lost", "node", "node"]
+    assert [event.get("node") for event in found] == [None, None, "n7", "n9"]
+    assert "rank 3 gets no more networks, in the job of " in found[2]["text"]
+    assert "node n9 took its job down, in the job of " in found[3]["text"]
+    assert HOSTILE.split()[0] in found[0]["text"]
+    next_start(folder, command)
+    sender(folder, command).tell_of_failure("n1-12-34", "as its script knows it")
     assert len(told(kept)) == 4
 
 
 def test_what_a_crash_left_untold_is_told_by_the_next_start_once(folder, tmp_path, monkeypatch):
     command, kept = keeper(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(Notices, "tell", lambda *_, **__: "")  # the job is killed before
+        patch.setattr(EventSender, "tell", lambda *_, **__: "")  # the job is killed before
         journalled(folder, command, *EVERY).finish(ExitStatus.ERROR)
     assert not kept.exists()
     for _ in range(2):
-        Notifier(notices(folder, command)).finish(ExitStatus.UNFINISHED)
+        next_start(folder, command)
         assert [event["event"] for event in told(kept)] == ["node", "node", "lost", "failed"]
 
 
 def test_ends_without_an_error_and_events_of_before_are_no_news(folder, tmp_path):
     command, kept = keeper(tmp_path)
-    from nnlc.results.journal import Journal
-
     Journal(folder.journal_folder).write("end", status="ERROR", reason="before notify was set")
     unfinished = ("end", {"status": "UNFINISHED", "reason": "time"})
     journalled(folder, command, unfinished).finish(ExitStatus.UNFINISHED)
+    next_start(folder, command)
     assert not kept.exists()
 
 
-def test_a_command_that_hangs_holds_up_the_end_for_its_time_only_and_the_rest_is_told_later(
+def test_a_command_that_hangs_holds_up_the_end_for_its_time_only_and_is_told_later(
     folder, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(notices_module, "NOTIFY_SECONDS", 0.5)
-    monkeypatch.setattr("nnlc.ranks.notifier.NOTIFY_SECONDS", 0.5)
-    began = tmp_path / "began"
-    notifier = journalled(folder, f"touch {shlex.quote(str(began))}; sleep 100000", *EVERY)
-    wait_until(began.exists)
-    ending = threading.Thread(target=notifier.finish, args=(ExitStatus.ERROR,), daemon=True)
-    ending.start()
-    wait_until(lambda: not ending.is_alive())
-    monkeypatch.undo()
+    goes_on = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr("nnlc.ranks.notifier.NOTIFY_SECONDS", 0.0)
+        patch.setattr("nnlc.ranks.notifier._SLACK_SECONDS", 0.0)
+        patch.setattr(sending, "run_notify", lambda *_: goes_on.wait(HANG_SECONDS) * "")
+        notifier = journalled(folder, "true", *EVERY)
+        wait_until(lambda: list(folder.journal_folder.glob("told-*")))
+        notifier.finish(ExitStatus.ERROR)  # though no command has ended
+        goes_on.set()
+        notifier._thread.join(HANG_SECONDS)
     command, kept = keeper(tmp_path)
-    Notifier(notices(folder, command)).finish(ExitStatus.UNFINISHED)
-    assert 1 <= len(told(kept)) < 4
+    monkeypatch.setattr(sending, "CLAIM_SECONDS", -1)  # a minute later
+    next_start(folder, command)
+    assert sorted(each["event"] for each in told(kept)) == ["failed", "lost", "node", "node"]
+
+
+def killed_while_telling(folder: ResultsFolder, monkeypatch, *events: UserEvent) -> None:
+    """Leave the claims of a process that is killed while its command runs."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sending, "run_notify", lambda *_: 1 / 0)
+        for each in events:
+            with pytest.raises(ZeroDivisionError):
+                sender(folder, "true").tell(each)
+
+
+def test_what_a_killed_process_was_telling_is_told_by_one_other(folder, tmp_path, monkeypatch):
+    command, kept = keeper(tmp_path)
+    one = event("one")
+    killed_while_telling(folder, monkeypatch, one)
+    later = sender(folder, command)
+    later.tell(one)
+    assert not kept.exists()  # since the process may run
+    monkeypatch.setattr(sending, "process_lives", lambda its, _: "pid" not in its)
+    later.tell_again()
+    assert len(told(kept)) == 1
+    for _ in range(2):
+        later.tell_again()
+        sender(folder, command).tell(one)
+    assert len(told(kept)) == 1
+
+
+def test_an_event_that_kills_two_processes_is_not_tried_for_ever(folder, tmp_path, monkeypatch):
+    command, kept = keeper(tmp_path)
+    monkeypatch.setattr(sending, "CLAIM_SECONDS", -1)
+    killed_while_telling(folder, monkeypatch, event("one"), event("one"))
+    sender(folder, command).tell(event("one"))
+    assert not kept.exists()
+
+
+def test_a_script_tells_of_the_failure_that_its_killed_rank_0_was_telling(
+    folder, tmp_path, monkeypatch
+):
+    command, kept = keeper(tmp_path)
+    killed_while_telling(folder, monkeypatch, event(failed_key("n1-12-34")))
+    sender(folder, command).tell_of_failure("n1-12-34", "no word")
+    assert [each["text"] for each in told(kept)] == ["a job failed: no word"]
+
+
+@pytest.mark.parametrize("content", ["", "[", "7", '{"event": "telling"}', '{"process": 7}'])
+def test_a_damaged_file_of_an_event_loses_no_word(content, folder, tmp_path):
+    command, kept = keeper(tmp_path)
+    (folder.journal_folder / "told-one.jsonl").write_text(content)
+    for _ in range(2):
+        sender(folder, command).tell(event("one"))
+    assert len(told(kept)) == 1
+
+
+def test_a_node_is_told_of_once_however_many_of_its_ranks_are_retired(folder, tmp_path):
+    command, kept = keeper(tmp_path)
+    retired = [("retire", {"rank": n, "reason": "x", "host": f"n{n // 3}"}) for n in range(6)]
+    journalled(folder, command, *retired).finish(ExitStatus.UNFINISHED)
+    next_start(folder, command)
+    assert [each["node"] for each in told(kept)] == ["n0", "n1"]
+
+
+def test_a_failed_job_is_told_before_older_events(folder, tmp_path, monkeypatch):
+    command, kept = keeper(tmp_path)
+    goes_on = threading.Event()
+    run = sending.run_notify
+    monkeypatch.setattr(sending, "run_notify", lambda *w: goes_on.wait(HANG_SECONDS) and run(*w))
+    notifier = journalled(folder, command, *EVERY)
+    goes_on.set()
+    notifier.finish(ExitStatus.ERROR)
+    kinds = [each["event"] for each in told(kept)]
+    assert sorted(kinds) == ["failed", "lost", "node", "node"]
+    assert kinds.index("failed") <= 1  # the first one may have begun before
 
 
 def test_an_error_while_telling_ends_nothing(folder, capsys, monkeypatch):
-    monkeypatch.setattr(Notices, "tell_of", lambda *_: 1 / 0)
+    monkeypatch.setattr(EventSender, "tell", lambda *_: 1 / 0)
     journalled(folder, "true", *EVERY).finish(ExitStatus.ERROR)
     assert "warning: the notify command was not run: ZeroDivisionError" in capsys.readouterr().err
 
@@ -329,6 +416,9 @@ def test_a_script_tells_of_a_chain_that_breaks_and_of_none_that_goes_on(site, tm
     assert not tells(1, "an error", heard="TERM")
     assert not tells(75, alone)
     assert tells(75, f"{alone}; bsub refused the next job")
+    assert tells(75, f"{alone}, after SIGTERM; qsub refused the next job", heard="TERM")
+    asked = f"{alone}, after SIGTERM; no next job, since a signal asked it to end"
+    assert not tells(75, asked, heard="TERM")
     assert tells(75, f"{alone}; not requeued, since it ran for less than 60 s")
     assert not tells(75, f"{alone}; the next job is submitted")
     assert not tells(137, f"{killed}; the next job is submitted", plain=killed)
@@ -390,7 +480,8 @@ def test_watching_tells_of_a_stall_once_also_if_two_watch(tmp_path, monkeypatch,
             if next(rounds, None) is None:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(status_text.time, "sleep", sleep)
+        # Python's own module stays: waiting for the command sleeps too.
+        monkeypatch.setattr(status_text, "time", SimpleNamespace(sleep=sleep))
         with pytest.raises(KeyboardInterrupt):
             status_text.watch_status(results.path, 10)
     assert capsys.readouterr().out.count("the campaign stalls: 1 network is left, and no job") == 2

@@ -100,7 +100,7 @@ def test_a_signal_to_a_local_job_script_saves_every_network_and_gives_75(
     """To its group: as a terminal sends Ctrl-C, and its own end."""
     launcher = Launcher(tmp_path, kind)
     job = launcher.start(**slow_steps(tmp_path, HANG_SECONDS))
-    wait_until(lambda: steps_done(tmp_path) == 2)
+    wait_until(lambda: steps_done(tmp_path) == 2, process=job)
     if whom == "script":
         job.send_signal(number)
     else:

@@ -281,7 +281,7 @@ checkpoint_minutes = 0.0001
     campaign, one, two = write_campaign(tmp_path, text), tmp_path / "one", tmp_path / "two"
     assert run_worker(campaign, "--results", one).returncode == 0
     job = start_worker(campaign, "--results", two)
-    wait_for(two, "checkpoint")
+    wait_for(two, "checkpoint", process=job)
     job.terminate()
     job.communicate(timeout=HANG_SECONDS)
     assert run_worker(campaign, "--results", two, ranks=2).returncode == 0

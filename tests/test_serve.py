@@ -60,13 +60,13 @@ def server(results, clock):
 
 @contextlib.contextmanager
 def running(server):
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield server
     finally:
         server.shutdown()
-        thread.join()
+        thread.join(HANG_SECONDS)
         server.server_close()
 
 
@@ -420,7 +420,7 @@ def test_many_readers_at_once_get_whole_answers(server):
     def read():
         answers.append(json.loads(ask(server, path=f"/{server.secret}/changes").body))
 
-    threads = [threading.Thread(target=read) for _ in range(20)]
+    threads = [threading.Thread(target=read, daemon=True) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

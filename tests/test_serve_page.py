@@ -2,13 +2,13 @@
 
 import itertools
 import socket
-import threading
 
 import pytest
 from browser import Page
 from limits import HANG_SECONDS
 from picture_samples import write_tables
 from test_report_page import FOCUS, PIXELS, ROWS, SELECTED, text
+from test_serve import running
 from worker_jobs import TINY, write_campaign
 
 from nnlc import load_campaign
@@ -38,16 +38,10 @@ def served(browser, tmp_path, monkeypatch):
     results = ResultsFolder(tmp_path / "r")
     results.open(load_campaign(write_campaign(tmp_path, MANY)))
     write_tables(results.path, list(results.campaign().networks())[:3], 2)
-    server = PageServer(LiveCampaign(results.path), 0)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    browser.size(1280, 800)
-    browser.open(server.address)
-    yield browser, results, server
-    if thread.is_alive():
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with running(PageServer(LiveCampaign(results.path), 0)) as server:
+        browser.size(1280, 800)
+        browser.open(server.address)
+        yield browser, results, server
 
 
 def test_what_comes_to_stand_shows_and_nothing_that_one_did_is_lost(served):
@@ -134,13 +128,11 @@ def test_a_server_that_is_gone_is_said_and_asked_again(served):
         assert page.run(SELECTED) == 1
         again = PageServer(LiveCampaign(results.path), server.server_port)
     again.secret = server.secret
-    threading.Thread(target=again.serve_forever, args=(0.02,)).start()
-    page.wait_for("document.getElementById('live').innerText.startsWith('Live')")
-    assert page.run(SELECTED) == 1
-    again.secret = "another start's"
-    page.wait_for("document.getElementById('live').innerText.includes('no longer served')")
-    again.shutdown()
-    again.server_close()
+    with running(again):
+        page.wait_for("document.getElementById('live').innerText.startsWith('Live')")
+        assert page.run(SELECTED) == 1
+        again.secret = "another start's"
+        page.wait_for("document.getElementById('live').innerText.includes('no longer served')")
 
 
 def test_a_page_that_nobody_sees_asks_for_nothing(served):

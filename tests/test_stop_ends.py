@@ -366,7 +366,7 @@ def test_an_interrupted_network_is_stopped_where_its_rows_say_and_verified(tmp_p
     path.write_text(ONE.replace("epochs = 1\n", 'epochs = 6\nstop = "penguin:tolerance=5"\n'))
     held = slow_steps(tmp_path, HANG_SECONDS, when="len(self._loop.rows) >= 2")
     job = start_worker(path, "--results", results, **held)
-    wait_until(lambda: steps_done(tmp_path))
+    wait_until(lambda: steps_done(tmp_path), process=job)
     job.send_signal(signal.SIGTERM)
     output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode == 75, output

@@ -51,7 +51,7 @@ def test_a_notice_in_the_middle_of_a_half_epoch_saves_every_rank(alone, tmp_path
     monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
     slow = slow_steps(tmp_path, HANG_SECONDS)
     job = start_worker(campaign, "--results", results, ranks=2, **slow)
-    wait_until(lambda: steps_done(tmp_path) == 2)
+    wait_until(lambda: steps_done(tmp_path) == 2, process=job)
     before = [cpu_seconds(pid) for pid in agents(tmp_path)]
     let_pass(5)
     used = [cpu_seconds(pid) for pid in agents(tmp_path)]
@@ -76,7 +76,7 @@ def test_a_second_signal_ends_a_job_at_once_without_torn_files(alone, tmp_path):
     results = tmp_path / "r"
     deaf = slow_steps(tmp_path, 10 * HANG_SECONDS, deaf=True)
     job = start_worker(campaign, "--results", results, **deaf)
-    wait_until(lambda: steps_done(tmp_path))
+    wait_until(lambda: steps_done(tmp_path), process=job)
 
     def ended_by_another_signal() -> bool:
         job.send_signal(signal.SIGTERM)
@@ -98,7 +98,7 @@ def test_a_job_leaves_before_its_time_is_over_without_any_signal(tmp_path):
     slow = slow_steps(tmp_path, HANG_SECONDS, agents=clock)
     end = {"SLURM_JOB_END_TIME": str(int(time.time()) + 3600)}
     job = start_worker(campaign, "--results", results, **slow, **end)
-    wait_until(lambda: steps_done(tmp_path) == 1)
+    wait_until(lambda: steps_done(tmp_path) == 1, process=job)
     late.touch()
     output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode == 75, output
@@ -114,8 +114,8 @@ def test_a_killed_agent_ends_the_job_is_told_of_and_costs_one_checkpoint_interva
     monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
     held = slow_steps(tmp_path, HANG_SECONDS, when="self._last_save")
     job = start_worker(campaign, "--results", results, ranks=2, **held)
-    wait_until(lambda: steps_done(tmp_path) == 2)
-    wait_for(results, "checkpoint", 2)
+    wait_until(lambda: steps_done(tmp_path) == 2, process=job)
+    wait_for(results, "checkpoint", 2, process=job)
     os.kill(agents(tmp_path)[-1], signal.SIGKILL)
     output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode not in (0, 3), output
@@ -156,7 +156,7 @@ def test_a_trainer_that_stands_still_is_replaced_and_its_network_resumed(
     agents = LONG_SILENCE.replace("FILE", repr(str(late)))
     held = slow_steps(tmp_path, HANG_SECONDS, when=when, agents=agents)
     job = start_worker(campaign, "--results", results, **held)
-    wait_until(lambda: steps_done(tmp_path))
+    wait_until(lambda: steps_done(tmp_path), process=job)
     [trainer] = processes("nnlc.training.trainer", str(tmp_path))
     os.kill(trainer, signal.SIGSTOP)
     (tmp_path / "over").touch()

@@ -28,7 +28,7 @@ def place(tmp_path_factory):
     words = (campaign, "--device", "cpu", "--results")
     held = slow_steps(folder, HANG_SECONDS, when="self._loop.rows")
     job = start_worker(*words, folder / "half-done", "--trainers", 3, **held)
-    wait_until(lambda: steps_done(folder) == 3 or job.poll())
+    wait_until(lambda: steps_done(folder) == 3, process=job)
     job.send_signal(signal.SIGTERM)
     assert job.wait(HANG_SECONDS) == 75, job.stdout.read()
     assert run_worker(*words, folder / "done").returncode == 0

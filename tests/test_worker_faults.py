@@ -41,7 +41,7 @@ def test_a_signal_to_every_process_of_a_job_is_a_notice_and_no_failure(tmp_path)
         env={**os.environ, **slow_steps(tmp_path, HANG_SECONDS)},
         start_new_session=True,
     )
-    wait_until(lambda: steps_done(tmp_path))
+    wait_until(lambda: steps_done(tmp_path), process=job)
     os.killpg(job.pid, signal.SIGHUP)
     output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode == 75, output
@@ -55,7 +55,7 @@ def test_a_trainer_that_has_used_up_its_processor_time_has_the_job_save(tmp_path
     campaign, results = write_campaign(tmp_path, LONG), tmp_path / "r"
     monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
     job = start_worker(campaign, "--results", results)
-    wait_for(results, "start")
+    wait_for(results, "start", process=job)
     [trainer] = processes("nnlc.training.trainer", str(tmp_path))
     resource.prlimit(trainer, resource.RLIMIT_CPU, (1, resource.RLIM_INFINITY))
     output, _ = job.communicate(timeout=HANG_SECONDS)
@@ -102,7 +102,7 @@ def test_a_killed_trainer_costs_one_attempt_and_a_full_log_nothing(alone, tmp_pa
     with Path("/dev/full").open("w") as log:
         words = command(campaign, "--results", again)
         job = subprocess.Popen(words, env={**os.environ, **held}, stdout=log)
-    wait_until(lambda: steps_done(tmp_path))
+    wait_until(lambda: steps_done(tmp_path), process=job)
     [trainer] = processes("nnlc.training.trainer", str(tmp_path))
     os.kill(trainer, signal.SIGKILL)
     over.touch()

@@ -95,14 +95,16 @@ def start_worker(
     )
 
 
-def wait_for(results: Path, kind: str, count: int = 1) -> dict:
+def wait_for(
+    results: Path, kind: str, count: int = 1, process: subprocess.Popen[str] | None = None
+) -> dict:
     """The first event of a kind, once there are so many of it."""
 
     def found() -> list[dict]:
         there = events(results, kind) if (results / "journal").is_dir() else []
         return there if len(there) >= count else []
 
-    return wait_until(found, lambda: f"no {kind} in the journal")[0]
+    return wait_until(found, lambda: f"no {kind} in the journal", process=process)[0]
 
 
 def processes(module: str, mark: str) -> list[int]:

@@ -205,15 +205,15 @@ def notify(
     job: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Try the notify command of a results folder, with a test event; see 'nnlc keys site'."""
-    from nnlc.errors import NnlcError, ResultsError
+    from nnlc.errors import NnlcError
     from nnlc.launching.notify_source import notify_command
+    from nnlc.results.event_sender import EventSender
     from nnlc.results.folder import ResultsFolder
-    from nnlc.results.notices import Notices, failed_key
 
     folder = ResultsFolder(results)
     try:
         campaign = folder.campaign()
-    except ResultsError:
+    except NnlcError:
         if failed is None:
             raise
         campaign = None  # the job may have failed for this reason
@@ -223,16 +223,13 @@ def notify(
             f"{results}: no notify command: write one into the campaign's [run] or into the site "
             "file, or give --command"
         )
-    notices = Notices(chosen, folder, results.name if campaign is None else campaign.name)
-    if failed is not None:  # a job script tells this
-        problems = [*notices.tell_rest()]
-        problems.append(
-            notices.tell("failed", failed_key(job or failed), f"a job failed: {failed}")
-        )
+    sender = EventSender(chosen, folder, results.name if campaign is None else campaign.name)
+    if failed is None:
+        problem = sender.send("test", f"'nnlc notify {results}' tries the notify command")
     else:
-        problems = [notices.send("test", f"'nnlc notify {results}' tries the notify command")]
-    if trouble := [problem for problem in problems if problem]:
-        raise NnlcError("; ".join(trouble))
+        problem = sender.tell_of_failure(job or failed, failed)
+    if problem:
+        raise NnlcError(problem)
     say(f"told: {chosen}")
 
 

@@ -13,10 +13,10 @@ from nnlc.launching.notify_source import notify_command
 from nnlc.launching.submit import count_states, queue, scheduler_of_folder, settle
 from nnlc.reporting.progress_lines import progress_lines
 from nnlc.results.bad_nodes import remembered
+from nnlc.results.event_sender import EventSender
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.inventory import not_whole_lines
 from nnlc.results.logs import logs_of
-from nnlc.results.notices import Notices
 from nnlc.results.open_jobs import running_jobs
 from nnlc.results.stall import StallWatch
 from nnlc.results.status import Status, read_status
@@ -58,8 +58,8 @@ def _tell_stall(results: ResultsFolder, found: Status, watch: StallWatch, *, is_
         say(f"warning: {unread}")
         return
     if command is not None:
-        notices = Notices(command, results, found.campaign.name)
-        if problem := notices.tell_stall(found, f"campaign {found.campaign.name} stalls: {stall}"):
+        sender = EventSender(command, results, found.campaign.name)
+        if problem := sender.tell_stall(found, f"campaign {found.campaign.name} stalls: {stall}"):
             say(f"warning: {problem}")
 
 

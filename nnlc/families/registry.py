@@ -59,8 +59,11 @@ def advising(advice: str) -> Iterator[None]:
         raise OtherCodeError(problem.recorded, problem.code, advice) from None
 
 
-def naming_folder(results: Path) -> AbstractContextManager[None]:
+def naming_folder(results: Path | None) -> AbstractContextManager[None]:
     """Name a results folder in the message on changed code, if code in this context raises it.
+
+    Args:
+        results: the folder; None if it is unknown.
 
     Raises:
         OtherCodeError: the code is not that of the folder.

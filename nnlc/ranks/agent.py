@@ -144,16 +144,16 @@ class Agent:
         for rank in self._heartbeat.due():
             self._link.send(rank, {"kind": "alive"})
         if (gone := self._heartbeat.silent_rank()) is not None:
-            say_aside(
-                f"error: rank {self._link.rank} has not heard from rank {gone} for "
-                f"{SILENT_SECONDS:.0f} s; the job ends: start it again"
-            )
             if self.gatherer is not None:
                 self.gatherer.nodes.silent(gone)
             elif self._configuration is not None:
                 from nnlc.ranks.node_trouble import record_silence  # few jobs need it
 
-                record_silence(gone, self._configuration)
+                record_silence(self._link.rank, self._configuration)
+            say_aside(
+                f"error: rank {self._link.rank} has not heard from rank {gone} for "
+                f"{SILENT_SECONDS:.0f} s; the job ends: start it again"
+            )
             self._link.abort(ExitStatus.UNFINISHED)
 
     def _handle_received(self) -> None:

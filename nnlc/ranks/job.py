@@ -12,7 +12,6 @@ from nnlc.ranks.attempts import Attempts
 from nnlc.ranks.backlog import Unfinished
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.node_trouble import NodeTrouble
-from nnlc.ranks.preflight import node_name
 from nnlc.ranks.time_left import TimeLeft
 from nnlc.ranks.waiting import Order
 from nnlc.results.folder import ResultsFolder, checkpoints_in
@@ -86,14 +85,15 @@ class Job:
         Args:
             device: "cpu" or "cuda".
         """
+        token = self.leases.token
+        silence = None if self.only_preflight else self.nodes.silence_of_rank_0(token)
         return {
             "kind": "configure",
             "campaign": self.campaign.dump("json"),
             "images": str(self.images_root.absolute()),
             "results": str(self.results.path.absolute()),
             "checkpoints": str(self.results.checkpoints_folder.absolute()),
-            "site": self.nodes.site,
-            "node": node_name(),
+            "silence": silence,
             "device": device,
         }
 

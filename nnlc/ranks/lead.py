@@ -54,9 +54,10 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> "Notifier | N
     notifier = None
     if (command := campaign.run.notify or options.notify) and not options.preflight:
         from nnlc.ranks.notifier import Notifier  # few jobs need it
-        from nnlc.results.notices import Notices
+        from nnlc.results.event_sender import EventSender
 
-        notifier = Notifier(Notices(command, results, campaign.name, results.ready))
+        sender = EventSender(command, results, campaign.name, results.ready)
+        notifier = Notifier(sender, history.untold)
     found = inventory(results, campaign, networks, history.finishes)
     work = find_unfinished(networks, found, history.failures)
     warnings = [f"warning: {line}" for line in first_few(ignored_lines(results.unusable_entries()))]
@@ -94,7 +95,9 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> "Notifier | N
         journal = notifier.journal(results.journal_folder, results.ready, options.notify_as)
     folder, run = results.journal_folder, campaign.run
     site = "" if options.preflight else options.site  # a preflight records nothing
-    nodes = NodeTrouble(folder, journal, run, site, history.bad_nodes)
+    nodes = NodeTrouble(
+        folder, journal, run, site, history.bad_nodes, tells_user=notifier is not None
+    )
     nodes.begin()
     if options.begun is not None:
         about = {"job": options.job, "site": options.site, "begun": options.begun}

@@ -14,6 +14,7 @@ from nnlc.results.bad_nodes import BadNode, BadNodes
 from nnlc.results.job_facts import PREDICATES, JobFacts, event_words, job_facts
 from nnlc.results.journal import read_files
 from nnlc.results.open_jobs import OpenJob, OpenJobs
+from nnlc.results.user_events import TOLD, UntoldEvents, UserEvent
 from nnlc.wording import printable
 
 _PLAIN = str | int | float | None
@@ -136,6 +137,8 @@ class History:
     """Jobs without a recorded end (`nnlc.results.open_jobs`); older journals do not show them."""
     bad_nodes: Sequence[BadNode] = ()
     """Nodes that took a job down, or whose ranks were retired, the newest last."""
+    untold: Sequence[UserEvent] = ()
+    """Events that the notify command was to be told of, and was not, the newest last."""
 
 
 def read_history(folder: Path) -> History:
@@ -145,11 +148,14 @@ def read_history(folder: Path) -> History:
     """
     history = History()
     last_time = trouble = None
-    open_jobs, bad_nodes = OpenJobs(), BadNodes()
+    open_jobs, bad_nodes, untold = OpenJobs(), BadNodes(), UntoldEvents()
     last: tuple[str, dict[str, Any]] | None = None
     starts: dict[str, dict[str, Any]] = {}
     before: dict[str, tuple[str, dict[str, Any]] | None] = {}
-    for name, event in read_files(folder, PREDICATES.keys()):
+    for name, event in read_files(folder, {*PREDICATES, TOLD}):
+        untold.follow(name, event)
+        if event["event"] == TOLD:
+            continue
         if event["event"] == "job":
             starts[name], before[name] = event, last
         last_time, last = _word(event["time"]), (name, event)
@@ -174,6 +180,7 @@ def read_history(folder: Path) -> History:
         last_event="" if last is None else event_words(last[1], starts.get(last[0])),
         open_jobs=open_jobs.unreported(),
         bad_nodes=bad_nodes.all(),
+        untold=untold.all(starts),
     )
 
 

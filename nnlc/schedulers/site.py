@@ -130,7 +130,8 @@ class Site(SiteLimits, BaseModel):
     """Shell lines to copy before the launcher unchanged, such as `module load python`."""
     notify: Line | None = None
     """Shell command that is told when a campaign ends, fails, stalls or loses a node, by JSON on
-    its standard input; a campaign's own run.notify replaces it. Ranks run it, on their nodes."""
+    its standard input; a campaign's own run.notify replaces it. Rank 0 runs it, on a node that may
+    have no network."""
     launcher_options: tuple[Line, ...] = ()
     """More arguments for srun, jsrun, mpiexec or mpirun, one per element."""
     rank_setup: tuple[Line, ...] = ()

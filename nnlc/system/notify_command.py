@@ -44,9 +44,10 @@ def run_notify(command: str, event: Mapping[str, Any], seconds: float = NOTIFY_S
         said = f"ended with status {process.returncode}" if process.returncode else ""
     except subprocess.TimeoutExpired:
         said = f"did not end within {seconds:.0f} s"
-    with contextlib.suppress(OSError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired, OSError):
-        process.wait(_KILLED_SECONDS)
-        process.communicate()  # closes its input
+    finally:  # after Ctrl-C too
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+            process.wait(_KILLED_SECONDS)
+            process.communicate()  # closes its input
     return said

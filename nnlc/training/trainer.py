@@ -98,7 +98,8 @@ class Trainer:
 
     def _configure(self, message: messages.Message) -> None:
         self._campaign = parse_campaign(message["campaign"], Path("the campaign of this job"))
-        with naming_folder(Path(message.get("results", "RESULTS"))):
+        folder = message.get("results")  # 'nnlc verify' names none
+        with naming_folder(folder and Path(folder)):
             self._family = self._campaign.network_family
         if self._family.reference is not None:
             make_deterministic()  # the family's code may have changed torch's settings
