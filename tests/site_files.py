@@ -54,6 +54,19 @@ OWN_SITES = {
     """,
 }
 
+# All keys whose values reach a shell, each with characters that a shell would act on.
+QUOTED_SITE = r"""
+    extends = "lumi"
+    name = "boxed"
+    account = "ABC123"
+    queue = "small-g"
+    container = "apptainer exec --rocm --bind '/data/a b,/opt' \"/images/it's $(touch x).sif\""
+    notify = "printf '%s\\n' \"$HOME\" `id` > \"it's over\""
+    rank_setup = ['export ROCR_VISIBLE_DEVICES="$SLURM_LOCALID"', "export SEEN='it is $HOME'"]
+    directives = ["--comment='of $USER, with ; & |'"]
+    launcher_options = ["--cpu-bind=mask_cpu:fe", "--msg=$(touch x)"]
+"""
+
 
 def own_site(folder: Path, text: str) -> Site:
     path = folder / "site.toml"

@@ -64,7 +64,7 @@ SETTINGS = {
 
 
 class SlurmCluster:
-    """One cluster in one folder: nodes n1, n2, ... in the partition `batch`."""
+    """One cluster in one folder: nodes n1, n2, ... in the partition `batch`, and in others."""
 
     def __init__(
         self,
@@ -73,12 +73,15 @@ class SlurmCluster:
         nodes: int = 4,
         cpus: int = 2,
         gpus_per_node: int = 0,
+        features: str = "",
+        partitions: Sequence[str] = (),
         **settings: object,
     ):
         self.folder = Path(folder).resolve()
         self.names = [f"n{number}" for number in range(1, nodes + 1)]
         self.conf, self.logs = self.folder / "slurm.conf", self.folder / "log"
         self.environment = {"SLURM_CONF": str(self.conf)}  # all that Slurm's commands need
+        self._features, self._partitions = features, partitions
         self._cpus, self._gpus, self._settings = cpus, gpus_per_node, {**SETTINGS, **settings}
         self._watcher: subprocess.Popen[bytes] | None = None
 
@@ -275,10 +278,12 @@ class SlurmCluster:
         }
         nodes = "".join(
             f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port}"
-            f" CPUs={self._cpus} RealMemory=64000 Gres=gpu:{self._gpus}\n"
+            f" CPUs={self._cpus} RealMemory=512000 Gres=gpu:{self._gpus}"
+            f"{f' Feature={self._features}' if self._features else ''}\n"
             for name, port in zip(self.names, ports, strict=True)
         )
         nodes += "PartitionName=batch Nodes=ALL Default=YES State=UP\n"
+        nodes += "".join(f"PartitionName={name} Nodes=ALL\n" for name in self._partitions)
         self.conf.write_text("".join(f"{key}={line}\n" for key, line in lines.items()) + nodes)
         devices = [self.folder / "gpus" / f"gpu{number}" for number in range(self._gpus)]
         for device in devices:  # Slurm wants a device, not a plain file

@@ -56,6 +56,18 @@ SITE = b"""extends = "slurm"
 name = "mine"
 gpus_per_node = 4
 walltime_minutes = 60
+queue_option = "qos"
+queue = "a"
+bins = [{ nodes = [1, 4], hours = 2 }, { queue = "b", nodes = [1, 2], hours = 0.5 }]
+links_at_once = 1
+container = "apptainer exec --nv 'the image.sif'"
+notify = "mail -s done me"
+rank_setup = ['export ROCR_VISIBLE_DEVICES="$SLURM_LOCALID"']
+directives = ["--constraint=gpu"]
+tried = "never run"
+[queues.b]
+max_running_jobs = 2
+only_on_request = "for tests"
 """
 WORDS = st.sampled_from(
     [

@@ -1,17 +1,22 @@
 """Rendered scripts, run for real: every value arrives unchanged or was refused."""
 
+import json
 import os
+import shlex
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
+from hostile import check_message
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from site_files import render
+from site_files import SCHEDULERS, render
 
+from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import CampaignError, SiteError
-from nnlc.schedulers.site import load_site
+from nnlc.schedulers.site import Site, load_site
+from nnlc.schedulers.site_values import is_word
 from nnlc.system.environment import DETERMINISM
 
 FAKE_MPIRUN = """#!/bin/bash
@@ -29,15 +34,23 @@ DONE = b"job script: status 0: nothing is left to train\n"
 
 
 class Run:
-    """A rendered `local` script, run with an mpirun that only writes down what it is given."""
+    """A rendered script, run with a launcher that only writes down what it is given."""
 
-    def __init__(self, script: str, folder: Path, status: int = 0) -> None:
+    def __init__(
+        self,
+        script: str,
+        folder: Path,
+        status: int = 0,
+        launcher: str = FAKE_MPIRUN,
+        apptainer: str = "",
+    ) -> None:
         record, here = folder / "record", folder / "here"
         for new in (record, here):
             new.mkdir()
-        mpirun = record / "mpirun"
-        mpirun.write_text(FAKE_MPIRUN)
-        mpirun.chmod(0o755)
+        programs = dict.fromkeys(("mpirun", "srun", "jsrun", "mpiexec"), launcher)
+        for name, text in {**programs, "apptainer": apptainer}.items():
+            (record / name).write_text(text)
+            (record / name).chmod(0o755)
         (record / "job.sh").write_text(script, encoding="utf-8", newline="")
         environment = {
             "PATH": f"{record}{os.pathsep}{os.environ['PATH']}",
@@ -48,7 +61,7 @@ class Run:
             ["bash", record / "job.sh"], cwd=here, env=environment, capture_output=True, check=False
         )
         self.status, self.output = done.returncode, done.stdout + done.stderr
-        self.argv = self._split(record / "argv")
+        self.argv = self._split(record / "argv") if launcher == FAKE_MPIRUN else []
         self.environment = dict(item.split("=", 1) for item in self._split(record / "env"))
         self.left_behind = list(here.iterdir())
 
@@ -126,6 +139,124 @@ def test_a_campaign_file_of_any_name_arrives_by_its_absolute_path_or_is_refused(
         run = Run(script, Path(folder))
     assert run.argv == [*WORKER, str(path), "--results", "results/mine", *DEVICE]
     assert (run.status, run.output, run.left_behind) == (0, DONE, [])
+
+
+# Launchers that start the rank's own command, and an apptainer that writes down each call.
+FAKE_LAUNCHER = """#!/bin/bash
+while [ "$1" != bash ]; do shift; done
+exec "$@"
+"""
+FAKE_APPTAINER = """#!/bin/bash
+name=notify
+[ -e "$RECORD/worker" ] || { name=worker; env -0 > "$RECORD/env"; }
+printf '%s\\0' "$@" > "$RECORD/$name"
+exit 1
+"""
+
+
+def site_file(folder: Path, text: str) -> Path:
+    path = folder / "site.toml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    return path
+
+
+def load_or_message(path: Path) -> list[Site]:
+    """The site, or nothing if it is refused by a message."""
+    found: list[Site] = []
+    check_message(path, SiteError, lambda: found.append(load_site(path)))
+    return found
+
+
+def quoted(text: str) -> str:
+    """A text as TOML; one with characters that no TOML has is refused."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+@each_well_known
+@given(hostile)
+@settings(max_examples=40)
+def test_what_a_site_file_says_of_the_rank_s_command_arrives_unchanged_or_is_refused(text):
+    """Option and image of a container, lines before it and notify command; nothing else is run."""
+    scheduler = SCHEDULERS[len(text) % len(SCHEDULERS)]
+    image = f"{text.replace('/', '|')}.sif"
+    boxed = shlex.join(["apptainer", "exec", "--nv", "--pwd", text, image])
+    setup = f"export SEEN={shlex.quote(text)}"
+    lines = [
+        f'extends = "{scheduler}"\nname = "mine"\ndevice = "cpu"\nnotify = {quoted(text)}',
+        f"container = {quoted(boxed)}\nrank_setup = [{quoted(setup)}]",
+        "" if scheduler == "local" else 'account = "A"\nmax_nodes = 1\nexclusive = false',
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = site_file(folder, "\n".join(lines))
+        sites = load_or_message(path)
+        if not sites:
+            return
+        script = render("paper", *sites, results=str(folder / "r"), python="python3")
+        (folder / image).touch()
+        run = Run(script, folder, launcher=FAKE_LAUNCHER, apptainer=FAKE_APPTAINER)
+        assert sorted(each.name for each in folder.iterdir()) == sorted(
+            ["here", "r", "record", "site.toml", image]
+        )
+        assert not list((folder / "r").iterdir())
+        worker, notify = (Run._split(folder / "record" / each) for each in ("worker", "notify"))
+    binds = ["--bind", str(folder / "r")]
+    begin = ["exec", "--nv", "--pwd", text, *binds, str(folder / image), "python3", "-m"]
+    assert worker[: len(begin) + 1] == [*begin, "nnlc.worker"]
+    assert worker[worker.index("--notify") + 1] == run.environment["SEEN"] == text
+    assert notify[: len(begin) + 1] == [*begin, "nnlc"]
+    assert notify[-2:] == ["--command", text]
+    said = "job script: status 1: an error; see the message above\n"
+    assert (run.status, run.output.decode(), run.left_behind) == (1, said, [])
+
+
+@each_well_known
+@given(hostile)
+@settings(max_examples=30)
+def test_a_campaign_s_notify_command_arrives_unchanged_or_is_refused(text):
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "c.toml")
+        run_section = f"[run]\nnotify = {quoted(text)}\n"
+        content = f'extends = "paper"\nname = "mine"\n{run_section}'
+        path.write_bytes(content.encode("utf-8", "surrogatepass"))
+        check_message(path, CampaignError, lambda: load_campaign(path))
+        try:
+            script = render(str(path), load_site("local"), results=str(Path(name, "r")))
+        except CampaignError:
+            return
+        run = Run(script, Path(name))
+    assert run.argv[run.argv.index("--notify") + 1] == text
+    assert (run.status, run.output, run.left_behind) == (0, DONE, [])
+
+
+@each_well_known
+@given(hostile)
+@settings(max_examples=20)
+def test_a_site_s_directives_and_words_run_nothing_and_queues_are_plain_words(text):
+    keys = {
+        "queue": f"queue = {quoted(text)}",
+        "bins.0.queue": f"bins = [{{ nodes = [1, 2], hours = 1, queue = {quoted(text)} }}]",
+        "queues": f"[queues.{quoted(text)}]\nmax_running_jobs = 1",
+        "queue_option": f"queue_option = {quoted(text)}",
+        "links_at_once": f"links_at_once = {quoted(text)}",
+        "tried": f"tried = {quoted(text)}",
+        "directives": f"directives = [{quoted(text)}]",
+    }
+    begin = 'extends = "slurm"\nname = "mine"\ndevice = "cpu"\nexclusive = false\n'
+    for key, line in keys.items():
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            path = site_file(folder, begin + line)
+            sites = load_or_message(path)
+            if not sites:
+                continue
+            assert key != "links_at_once"
+            assert is_word(text) or key in ("tried", "directives")
+            if key == "queue":
+                assert f"#SBATCH --partition={text}\n" in render("paper", *sites)
+            if key == "directives":
+                run = Run(render("paper", *sites), folder)
+                assert (run.status, run.output, run.left_behind) == (0, DONE, [])
 
 
 @pytest.mark.parametrize("text", ["a b", "it's", "$(touch x)", "größe-漢字", "a\\", "#a"])

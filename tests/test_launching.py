@@ -7,7 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from site_files import GOLDEN, OWN_SITES, SCHEDULERS, SITES, own_site, render, shipped_site
+from site_files import (
+    GOLDEN,
+    OWN_SITES,
+    QUOTED_SITE,
+    SCHEDULERS,
+    SITES,
+    own_site,
+    render,
+    shipped_site,
+)
 
 from nnlc.errors import SiteError
 from nnlc.launching import render as rendering
@@ -20,12 +29,12 @@ from nnlc.system.shipped import shipped_folder, shipped_names
 
 def golden_case(name: str, campaign: str, folder: Path) -> str:
     """A site with its own defaults; one of one's own and all that one asks; or another queue."""
+    site = golden_site(name, campaign, folder)
     if campaign in ("smoke", "array"):
-        return render("smoke", shipped_site(name), elements=3 if campaign == "array" else 1)
-    if campaign == "queue":
-        site = load_site(name, account="ABC123", queue=[QUEUES[name]])
-        return render("curves", site, nodes=1, walltime_minutes=30)
-    site = own_site(folder, OWN_SITES[name]) if name in OWN_SITES else shipped_site(name)
+        return render("smoke", site, elements=3 if campaign == "array" else 1)
+    if campaign in ("queue", "quoted"):
+        results = None if campaign == "queue" else "/results/a $(touch x)"
+        return render("curves", site, nodes=1, walltime_minutes=30, results=results)
     local = not site.scheduler.has_queue
     return render(
         "paper",
@@ -40,6 +49,16 @@ def golden_case(name: str, campaign: str, folder: Path) -> str:
     )
 
 
+def golden_site(name: str, campaign: str, folder: Path) -> Site:
+    """The site of a golden script."""
+    if campaign == "queue":
+        return load_site(name, account="ABC123", queue=[QUEUES[name]])
+    if campaign == "quoted":
+        return own_site(folder, QUOTED_SITE)
+    is_own = campaign == "paper" and name in OWN_SITES
+    return own_site(folder, OWN_SITES[name]) if is_own else shipped_site(name)
+
+
 QUEUES = {"frontier": "extended", "perlmutter": "preempt", "polaris": "capacity"}
 QUEUES |= {"alps": "debug", "lumi": "small-g"}
 """Another queue of each site that has several."""
@@ -49,7 +68,7 @@ CASES = [
     for campaign in ("smoke", "paper", "array")
     if campaign != "array" or load_site(name).scheduler.has_queue
 ]
-CASES += [(name, "queue") for name in QUEUES]
+CASES += [*((name, "queue") for name in QUEUES), ("lumi", "quoted")]
 
 
 @pytest.mark.parametrize(("name", "campaign"), CASES)
@@ -73,12 +92,7 @@ def test_bash_shellcheck_and_our_own_rules_accept_each_golden_file(name, campaig
     for command in (["bash", "-n"], [shellcheck, "--exclude=SC1091"]):
         done = subprocess.run([*command, golden], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    site = (
-        own_site(tmp_path, OWN_SITES[name])
-        if campaign == "paper" and name in OWN_SITES
-        else (shipped_site(name))
-    )
-    found = lint_file(golden, site)
+    found = lint_file(golden, golden_site(name, campaign, tmp_path))
     assert all(finding.note and "memory" in finding.problem for finding in found)
     assert bool(found) == (name in ("slurm", "pbs") and campaign != "paper")
 

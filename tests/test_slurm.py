@@ -30,6 +30,7 @@ max_nodes = 4
 notice = {{ signal = "URG", minutes = {minutes} }}
 launcher_options = ["--mpi=pmi2"]
 setup = [{setup}]
+rank_setup = ['export ROCR_VISIBLE_DEVICES="$SLURM_LOCALID"', 'export SEEN="of $SLURM_PROCID"']
 """
 
 
@@ -100,8 +101,19 @@ def campaign(cluster, alone, tmp_path, monkeypatch):
     return make
 
 
-def test_an_array_over_several_nodes_leaves_the_tables_of_a_local_job(campaign, alone):
-    job = campaign()
+SAYS_WHAT_IT_SEES = """
+import os
+name = "-".join(os.environ[key] for key in ("SLURM_ARRAY_TASK_ID", "SLURM_PROCID"))
+with open(f"{FOLDER}/{name}", "x") as file:
+    file.write(os.environ["ROCR_VISIBLE_DEVICES"] + " " + os.environ["SEEN"])
+"""
+"""Code for agents: what the site file's lines for each rank have set."""
+
+
+def test_an_array_over_several_nodes_leaves_the_tables_of_a_local_job(campaign, alone, tmp_path):
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    job = campaign(**meddling(tmp_path, "", SAYS_WHAT_IT_SEES.replace("{FOLDER}", str(seen))))
     number = job.submit("--elements", 2)
     assert "in the queue already" in str(
         CliRunner()
@@ -118,6 +130,8 @@ def test_an_array_over_several_nodes_leaves_the_tables_of_a_local_job(campaign, 
     assert f"log: {logs[1]} and 1 more" in job.nnlc("status", job.results)
     hosts = [len(event["ranks"]) for event in job.events("job")]
     assert hosts == [2, 2]
+    ranks = {f"{element}-{rank}": f"0 of {rank}" for element in (0, 1) for rank in (0, 1)}
+    assert {path.name: path.read_text() for path in seen.iterdir()} == ranks
 
 
 def first_start_slow(folder):

@@ -5,12 +5,16 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
 import slurm_cluster
 from limits import HANG_SECONDS, wait_until
+from site_files import GOLDEN, SITES, render
 from slurm_cluster import SlurmCluster
+
+from nnlc.schedulers.site import load_site
 
 pytestmark = pytest.mark.needs("Slurm", "root")
 
@@ -18,15 +22,20 @@ HELLO = """
 import os
 from mpi4py import MPI
 nodes = MPI.COMM_WORLD.allgather(os.environ["SLURMD_NODENAME"])
-gpu = os.environ["CUDA_VISIBLE_DEVICES"]
-print(f"{nodes[MPI.COMM_WORLD.rank]} GPU {gpu} of {len(set(nodes))} nodes", flush=True)
+gpu, seen = os.environ["CUDA_VISIBLE_DEVICES"], os.environ["ROCR_VISIBLE_DEVICES"]
+print(f"{nodes[MPI.COMM_WORLD.rank]} GPU {gpu} {seen} of {len(set(nodes))} nodes", flush=True)
 """
+OF_SLURM = [name for name in SITES if load_site(name).scheduler.name == "slurm"]
+PARTITIONS = ("gpu", "extended", "normal", "debug", "standard-g", "small-g")
+"""Partitions that the golden scripts name."""
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     folder = tmp_path_factory.mktemp("slurm")
-    with SlurmCluster(folder, nodes=4, gpus_per_node=2, MaxArraySize=3, KillWait=1) as running:
+    size = {"nodes": 4, "cpus": 288, "gpus_per_node": 8}
+    of_sites = {"features": "gpu,nvme", "partitions": PARTITIONS}
+    with SlurmCluster(folder, **size, **of_sites, MaxArraySize=3, KillWait=1) as running:
         yield running
 
 
@@ -53,17 +62,37 @@ def left_of(folder: Path) -> list[str]:
 
 
 def test_each_element_of_an_array_runs_mpi_on_all_nodes_with_a_gpu_a_rank(cluster, tmp_path):
+    """Each rank starts by the lines that the site lumi has for its ranks."""
     hello = tmp_path / "hello.py"
     hello.write_text(HELLO)
-    step = f"srun --mpi=pmi2 --gpus-per-task=1 {shlex.join([sys.executable, str(hello)])}"
+    script = render("smoke", load_site("lumi", account="A"))
+    wrapper = script[script.index("    bash -c") : script.index("    python -m nnlc.worker")]
+    rank = f"{wrapper} {shlex.join([sys.executable, str(hello)])}"
+    step = f"srun --mpi=pmi2 --gpus-per-task=1 {rank}"
     options = ["--nodes=4", "--ntasks-per-node=2", "--gpus-per-node=2", "--output=%a.out"]
     job = submit(cluster, tmp_path, step, "--array=0-1", *options)
     assert cluster.wait_for_job(job) == "COMPLETED"
-    expected = [f"n{node} GPU {gpu} of 4 nodes" for node in (1, 2, 3, 4) for gpu in (0, 1)]
     for element in (0, 1):
-        assert sorted((tmp_path / f"{element}.out").read_text().splitlines()) == expected
+        lines = (tmp_path / f"{element}.out").read_text().splitlines()
+        told = [re.fullmatch(r"(n\d) GPU (\d) (\d) of 4 nodes", line).groups() for line in lines]
+        assert sorted((node, seen) for node, _, seen in told) == [*product(cluster.names, "01")]
+        assert len({(node, gpu) for node, gpu, _ in told}) == 8
     refused = cluster.run(["sbatch", "--array=3", "--wrap=true"], check=False)
     assert "Invalid job array specification" in refused.stderr
+
+
+def test_sbatch_takes_the_golden_script_of_every_site(cluster):
+    """Large jobs are asked for on fewer nodes, and long arrays with fewer elements."""
+    paths = [path for name in OF_SLURM for path in sorted(GOLDEN.glob(f"{name}-*.sh"))]
+    assert len(paths) >= 3 * len(OF_SLURM)
+    for path in paths:
+        smaller = []
+        if path.stem.endswith("-paper"):
+            each = re.search(r"^#SBATCH --ntasks-per-node=(\d+)$", path.read_text(), re.M)[1]
+            smaller = ["--nodes=1", f"--ntasks={each}", "--array=0-2"]
+        done = cluster.run(["sbatch", "--test-only", *smaller, path], check=False)
+        assert done.returncode == 0, f"{path.name}: {done.stderr}"
+        assert re.match(r"sbatch: Job \d+ to start at ", done.stderr), done.stderr
 
 
 def test_a_command_meets_the_environment_of_who_asks_and_the_cluster_s_own_questions_do_not(

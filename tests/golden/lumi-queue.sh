@@ -19,6 +19,7 @@
 # Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.
 # Exit status, as the worker's: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
 # shellcheck disable=SC2317,SC2329 # traps call the functions
+# shellcheck disable=SC2016 # what is in quotes is for other programs
 set -euo pipefail
 
 # Must equal the walltime in the directives above.
@@ -93,7 +94,6 @@ export OPENBLAS_NUM_THREADS=1
 # Don't end if the log's reader, such as tee, is gone.
 trap '' PIPE
 # One rank per GPU, in the background: bash runs traps only while it waits.
-# shellcheck disable=SC2016 # each rank expands what is in quotes
 # If a rank ends, srun ends the others after 60 s.
 srun --nodes=1 --ntasks=8 --ntasks-per-node=8 \
     --cpus-per-task=7 \
