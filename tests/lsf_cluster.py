@@ -105,7 +105,8 @@ class Lsf:
         def complaint() -> str:
             return f"{self.jobs()}\n{self.logs()}"
 
-        assert wait_until(found, complaint, pause=0.1) <= wanted, complaint()
+        # Each look is a process.
+        assert wait_until(found, complaint, pause=0.5) <= wanted, complaint()
 
     def pass_time(self, minutes: float) -> None:
         """Let LSF's clock jump: jobs are that much nearer to their end."""

@@ -13,6 +13,7 @@ from nnlc.ranks import trainer_link
 from nnlc.ranks.agent import Agent
 from nnlc.ranks.mpi import Link
 from nnlc.ranks.notices import Notices
+from nnlc.results.bad_nodes import read_bad_nodes
 from nnlc.system import messages
 
 
@@ -115,6 +116,37 @@ def test_a_network_that_crosses_the_end_of_its_trainer_is_given_back_not_lost(
     assert [m["index"] for m in link.heard if m["kind"] == "returned"] == [1]
     assert {m["index"] for m in link.heard if m["kind"] == "row"} == {2}
     assert link.count("died") == 1
+
+
+class AbortError(Exception):
+    """Takes the place of the end of all ranks."""
+
+
+def test_a_rank_that_hears_rank_0_no_more_records_its_node_and_ends_the_job(
+    tmp_path, notices, without_torch, monkeypatch, capsys
+):
+    def abort(link, status):
+        raise AbortError
+
+    monkeypatch.setattr(Rank0, "abort", abort)
+    (tmp_path / "journal").mkdir()
+    silence = {"record": "silent-x", "host": "n0", "site": "", "reason": "no word", "rank": 0}
+    agents = []
+
+    def script(link):
+        while not link.count("hello"):
+            yield None
+        yield {**configure(tmp_path), "results": str(tmp_path), "silence": silence}
+        agents[0]._heartbeat.silent_rank = lambda: 0
+        while True:
+            yield None
+
+    agents.append(Agent(Rank0(script), 1, notices))
+    with pytest.raises(AbortError):
+        agents[0].run()
+    agents[0]._trainers[0].end()
+    assert [node.host for node in read_bad_nodes(tmp_path / "journal")] == ["n0"]
+    assert "rank 1 has not heard from rank 0 for 600 s" in capsys.readouterr().err
 
 
 def test_a_trainer_that_hangs_is_replaced_and_one_that_is_told_to_leave_saves(tmp_path, notices):

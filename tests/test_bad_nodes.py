@@ -2,19 +2,23 @@
 
 import dataclasses
 import json
+import os
+import subprocess
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from gatherer_jobs import Job
 from limits import HANG_SECONDS
-from rendered_scripts import five_minutes
+from rendered_scripts import five_minutes, shipped
 from typer.testing import CliRunner
 
 from nnlc.campaign.run_section import RunSection
 from nnlc.cli import app
 from nnlc.errors import ExitStatus
+from nnlc.launching import render as rendering
 from nnlc.launching.render import Request, render_script
 from nnlc.ranks import node_trouble
 from nnlc.ranks.node_trouble import NodeTrouble, record_silence
@@ -208,3 +212,178 @@ def test_slurm_leaves_out_bad_nodes_beside_those_of_the_site_file():
         assert script.count("--exclude") == 1
         assert not [finding for finding in lint_script(script, chosen) if not finding.note]
     assert """ExcNodeList='n[7-8]'"${bad:+,$bad}" ||""" in script
+
+
+# Scripts of schedulers that can't leave a node out, run by bash with programs that only tell.
+
+TELLS = """#!/bin/bash
+echo "${0##*/} $*" >> "$TOLD"
+case "${0##*/} $*" in
+    jsrun* | mpiexec*) exit "$STATUS" ;;
+    *"$REFUSED"*) exit 1 ;;
+esac
+"""
+FORGOTTEN, LATER = 1, 4_000_000_000
+"""Seconds since 1970."""
+
+
+class Script:
+    """A script for two nodes of a shipped site, in a folder of the test."""
+
+    def __init__(self, folder: Path, name: str, **words: object) -> None:
+        self.folder, self.name, self.told = folder, name, folder / "told"
+        self.site = five_minutes(name).model_copy(update={"gpus_per_node": 4})
+        self.path = folder / "job.sh"
+        results = str(folder / "re sults")
+        request = Request(
+            campaign="smoke", nodes=2, results=results, script=str(self.path), **words
+        )
+        self.text = render_script(request, self.site)
+        self.path.write_text(self.text)
+        (folder / "re sults" / "journal").mkdir(parents=True)
+        for program in ("jsrun", "mpiexec", "bsub", "qsub"):
+            (folder / program).write_text(TELLS)
+            (folder / program).chmod(0o755)
+
+    def run(self, hosts: list[str], *bad: str, status: int = 75, refused: str = "?") -> str:
+        """Return what the script says; `bad` are lines of the list of bad nodes."""
+        lines = [host for host in hosts for _ in range(2)]
+        first = ["launch1"] if self.name == "lsf" else []
+        (self.folder / "hosts").write_text("".join(f"{host}\n" for host in [*first, *lines]))
+        (self.folder / "re sults" / "journal" / "bad_nodes").write_text("\n".join([*bad, ""]))
+        self.told.unlink(missing_ok=True)
+        mine = {"PATH": f"{self.folder}{os.pathsep}{os.environ['PATH']}", "REFUSED": refused}
+        mine |= {"TOLD": str(self.told), "STATUS": str(status), "PBS_JOBID": "7.s"}
+        mine |= {"PBS_ARRAY_INDEX": "0", "LSB_JOBID": "7", "LSB_JOBINDEX": "1"}
+        mine |= dict.fromkeys(("LSB_DJOB_HOSTFILE", "PBS_NODEFILE"), str(self.folder / "hosts"))
+        done = subprocess.run(
+            ["bash", self.path], cwd=self.folder, env=mine, capture_output=True, text=True
+        )
+        self.status = done.returncode
+        return done.stderr
+
+    @property
+    def launch(self) -> str:
+        """Command that started the ranks."""
+        return self.told.read_text().splitlines()[0]
+
+    @property
+    def submitted(self) -> list[str]:
+        """Commands that submitted a next job."""
+        return self.told.read_text().splitlines()[1:]
+
+
+@pytest.fixture(params=["lsf", "pbs"])
+def name(request, monkeypatch):
+    monkeypatch.setattr(rendering, "LEAST_SECONDS", 0)
+    return request.param
+
+
+PLAIN = {"lsf": "jsrun -n 8 -r 4 ", "pbs": "mpiexec -n 8 -ppn 4 python "}
+SPARE = {"lsf": "-nnodes 3", "pbs": "-l select=3:ncpus="}
+
+
+def test_without_a_bad_node_of_the_site_ranks_and_the_next_job_are_as_ever(name, tmp_path):
+    script = Script(tmp_path, name)
+    bad = [f"{FORGOTTEN} {name} n1", f"{LATER} elsewhere n1", f"{LATER} {name} n", "?", "", "$(id)"]
+    told = script.run(["n1", "n2"], *bad)
+    assert script.launch.startswith(PLAIN[name])
+    assert "hosts" not in script.launch
+    assert f"--nodes 2 --site {name} " in script.launch
+    [command] = script.submitted
+    assert SPARE[name] in command  # n is bad, wherever it is
+    assert "the next job is submitted" in told
+    script.run(["n1", "n2"])
+    [command] = script.submitted
+    assert SPARE[name] not in command
+
+
+@pytest.mark.parametrize(
+    ("hosts", "bad"),
+    [
+        (["n1", "n2", "n3"], "n1"),
+        (["n1.cluster", "n2.cluster", "n3.cluster"], "n1"),
+        (["n1", "n2", "n3"], "n1.cluster"),
+        (["n1.a", "n1.b", "n3.a"], "n1.a"),
+        (["n-1_x", "*", "n3"], "n-1_x"),
+        (["n1", "n12", "xn1"], "n1"),
+    ],
+)
+def test_ranks_start_on_as_many_good_nodes_as_were_planned(name, hosts, bad, tmp_path):
+    script = Script(tmp_path, name)
+    script.run([*hosts, "one-more"], f"{LATER} {name} {bad}", f"{LATER} {name} *")
+    good = [host for host in hosts[1:] if host != "*"] + ["one-more"]
+    assert f"{4 * len(good[:2])} -" in script.launch
+    assert "--nodes 4 " in script.launch
+    if name == "pbs":
+        assert f" -hosts {','.join(good[:2])} " in script.launch
+    else:
+        left_out = ",".join([hosts[0], *(host for host in hosts if host == "*")])
+        assert f" --exclude_hosts={left_out} " in script.launch
+
+
+def test_where_fewer_good_nodes_are_there_fewer_ranks_start(name, tmp_path):
+    script = Script(tmp_path, name)
+    told = script.run(["n1", "n2"], f"{LATER} {name} n1")
+    assert script.launch.startswith(PLAIN[name].replace("8", "4").replace("python ", ""))
+    assert "4 ranks on n2, none on n1" in told
+    assert SPARE[name] in script.submitted[0]
+
+
+def test_where_no_good_node_is_left_the_job_ends_with_a_word_and_has_no_next(name, tmp_path):
+    script = Script(tmp_path, name)
+    told = script.run(["n1", "n2"], f"{LATER} {name} n1", f"{LATER} {name} n2.cluster")
+    assert (script.status, script.told.exists()) == (1, False)
+    assert "no good node is left: jobs ended or ranks failed on n1,n2" in told
+
+
+def test_where_no_spare_node_is_to_be_had_the_next_job_asks_for_none(name, tmp_path):
+    script = Script(tmp_path, name)
+    told = script.run(["n1", "n2"], f"{LATER} {name} n1", refused=SPARE[name])
+    assert [SPARE[name] in command for command in script.submitted] == [True, False]
+    assert "the next job is submitted" in told
+    full = five_minutes(name).model_copy(update={"max_nodes": 2})
+    request = Request(campaign="smoke", nodes=2, script="/job.sh", leave_out=("n1",))
+    assert SPARE[name] not in render_script(request, full)
+
+
+def test_an_element_of_an_array_asks_for_a_spare_node_alone(name, tmp_path):
+    script = Script(tmp_path, name, elements=2)
+    script.run(["n1", "n2"], f"{LATER} {name} n1")
+    [command] = script.submitted
+    assert SPARE[name] in command
+
+
+def test_a_job_that_ends_at_once_has_a_next_only_if_it_found_a_bad_node(
+    name, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(rendering, "LEAST_SECONDS", 3600)
+    script = Script(tmp_path, name)
+    assert "it ran for less than" in script.run(["n1", "n2"], f"{LATER} {name} n1")
+    program = tmp_path / script.launch.split()[0]
+    found = f"echo {LATER} {name} n2 >> '{tmp_path}/re sults/journal/bad_nodes'\n"
+    program.write_text(TELLS.replace("case", f"{found}case", 1))
+    assert "the next job is submitted" in script.run(["n1", "n2"], f"{LATER} {name} n1")
+
+
+@pytest.mark.parametrize("name", ["lsf", "pbs", "summit", "polaris", "derecho"])
+def test_a_job_that_is_submitted_while_a_node_is_bad_has_a_spare_one(name):
+    site = shipped(name)
+    plain = render_script(Request(campaign="smoke"), site)
+    script = render_script(Request(campaign="smoke", leave_out=("n1",)), site)
+    nodes = site.scheduler.nodes_option
+    asked = site.scheduler.directive_options.written(nodes, site.nodes + 1)
+    assert asked in script
+    assert asked not in plain
+    assert "spare=1 " in script
+    assert lint_script(script, site) == []
+
+
+def test_a_template_whose_directives_know_of_no_spare_node_goes_on_working(tmp_path):
+    own = tmp_path / "own.sh.j2"
+    begin = "{% extends 'lsf.sh.j2' %}{% block directives %}\n#BSUB -P A -W {{ walltime }}\n"
+    own.write_text(begin + "#BSUB -nnodes {{ nodes }} -wa URG -wt 5\n{% endblock %}")
+    site = five_minutes("lsf").model_copy(update={"template": str(own)})
+    script = render_script(Request(campaign="smoke", leave_out=("n1",)), site)
+    assert "#BSUB -nnodes 1 " in script
+    assert lint_script(script, site) == []

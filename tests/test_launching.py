@@ -105,9 +105,11 @@ def test_no_template_speaks_of_tmpdir():
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_there_is_one_rank_a_gpu(scheduler):
     site = shipped_site(scheduler).model_copy(update={"gpus_per_node": 3, "max_nodes": None})
-    script = render("paper", site, nodes=5).split("One rank per GPU")[1]
-    flags = {"slurm": "--ntasks=15 ", "lsf": "jsrun -n 15 ", "local": "mpirun -np 15 "}
-    assert (flags | {"pbs": "mpiexec -n 15 -ppn 3 "})[scheduler] in script
+    script = render("paper", site, nodes=5)
+    flags = {"slurm": "--ntasks=15 ", "lsf": 'jsrun -n "$ranks" -r 3 ', "local": "mpirun -np 15 "}
+    flags |= {"pbs": 'mpiexec -n "$ranks" -ppn 3 '}
+    assert flags[scheduler] in script.split("One rank per GPU")[1]
+    assert ("\nranks=15 rank_nodes=5 spare=0 " in script) == (scheduler in ("lsf", "pbs"))
 
 
 @pytest.mark.parametrize(

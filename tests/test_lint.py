@@ -71,10 +71,10 @@ def test_another_way_to_write_the_same_for_slurm_is_fine(right, other):
         ("#BSUB -wa URG", "#BSUB -wa SIGURG"),
         ('"NVME smt1 gpumps"', "'gpumps nvme smt1'"),
         ("[1-4]", "[1-3:2,4]%2"),
-        ("jsrun -n 12 -r 6 -a 1", "jsrun --nrs=12 --rs_per_host 6 -a1"),
+        ('jsrun -n "$ranks" -r 6 -a 1', "jsrun --nrs=12 --rs_per_host 6 -a1"),
         ('"$reason"\n', '"$reason"\n#BSUB -q batch\n'),
         ("# One rank", "#BSUB -csm y\n#BSUB -n 84\n# One rank"),
-        ("-n 12 -r 6", "-n $RANKS -r 6"),
+        ('-n "$ranks" -r 6', "-n $RANKS -r 6"),
     ],
 )
 def test_another_way_to_write_the_same_for_lsf_is_fine(right, other):

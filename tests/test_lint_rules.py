@@ -20,6 +20,8 @@ def refused(name: str, script: str, right: str, wrong: str, where: str, problem:
 
 # What is right in Summit's script, what is written instead, a piece of the line that is named, and
 # a piece of the complaint.
+STAGING = 'jsrun -n "$rank_nodes" -r 1 -a 1 -c 1 -g 0 ${left_out:+"--exclude_hosts=$left_out"} '
+STAGING += "\\\n    cp"
 LSF = [
     ("#BSUB -P ABC123\n", "", "#BSUB -J", "no job without -P"),
     ("#BSUB -W 2:00\n", "", "#BSUB -J", "no -W"),
@@ -51,20 +53,21 @@ LSF = [
     ("-wt 5", "-wt 0:10:00", "-wt", "-wt is '0:10:00'"),
     ("-wt 5", "-wt 120", "-W 2:00", "may come before the job has done anything"),
     ("trap pass_on URG\n", "trap pass_on WINCH\n", "-wa URG", "no trap catches URG"),
-    ("--device cuda &", "--device cuda", "jsrun -n 12", "jsrun runs in the foreground"),
+    ("--device cuda &", "--device cuda", 'jsrun -n "$ranks"', "jsrun runs in the foreground"),
     ("export OMP", "export TMPDIR=/tmp\nexport OMP", "TMPDIR", "TMPDIR is set"),
     ("#BSUB -W", "#BSUB -env TMPDIR=/tmp\n#BSUB -W", "TMPDIR", "TMPDIR is set"),
-    ("jsrun -n 12 ", "jsrun ", "jsrun -r 6", "jsrun without -n"),
-    ("-n 12 -r 6 ", "-n 12 ", "jsrun -n 12", "jsrun without -r"),
-    ("-r 6 -a 1 ", "-r 6 ", "jsrun -n 12", "jsrun without -a"),
-    ("-a 1 -c 7 ", "-a 1 ", "jsrun -n 12", "jsrun without -c"),
-    ("-c 7 -g 1 ", "-c 7 ", "jsrun -n 12", "jsrun without -g"),
-    ("-c 7 -g 1 ", "-c 7 -g 0 ", "jsrun -n 12", "-g 0 gives ranks no GPU"),
-    ("-n 12 ", "-n 6 ", "jsrun -n 6", "jsrun starts 6 ranks"),
-    ("-n 12 -r 6", "-n 12 -r 3", "-r 3", "puts 3 ranks on a node"),
+    ('jsrun -n "$ranks" ', "jsrun ", "jsrun -r 6", "jsrun without -n"),
+    ('-n "$ranks" -r 6 ', '-n "$ranks" ', 'jsrun -n "$ranks"', "jsrun without -r"),
+    ("-r 6 -a 1 ", "-r 6 ", 'jsrun -n "$ranks"', "jsrun without -a"),
+    ("-a 1 -c 7 ", "-a 1 ", 'jsrun -n "$ranks"', "jsrun without -c"),
+    ("-c 7 -g 1 ", "-c 7 ", 'jsrun -n "$ranks"', "jsrun without -g"),
+    ("-c 7 -g 1 ", "-c 7 -g 0 ", 'jsrun -n "$ranks"', "-g 0 gives ranks no GPU"),
+    ('-n "$ranks" ', "-n 6 ", "jsrun -n 6", "jsrun starts 6 ranks"),
+    ("ranks=12 ", "ranks=6 ", 'jsrun -n "$ranks"', "jsrun starts 6 ranks"),
+    ('-n "$ranks" -r 6', '-n "$ranks" -r 3', "-r 3", "puts 3 ranks on a node"),
     ("-c 7 -g 1", "-c 8 -g 1", "-c 8", "jsrun wants 48 cores of a node"),
     ("-l gpu-cpu", "-l GPU-CPU", "GPU-CPU", "in capitals"),
-    ("-b rs ", "", "jsrun -n 12", "-b packed:1, the default"),
+    ("-b rs ", "", 'jsrun -n "$ranks"', "-b packed:1, the default"),
     ("-disable_gpu_hooks", "-gpu", "smpiargs", "messages in GPU memory"),
     ("--smpiargs=", "-smpiargs=", "-smpiargs", "jsrun does not know the option 'smpiargs'"),
     ("--smpiargs=", "--smpiarg=", "--smpiarg=", "jsrun does not know"),
@@ -77,8 +80,8 @@ LSF = [
     ("[1-4]", "[4-1]", "-J", "-J is 'paper[4-1]'"),
     ("[1-4]", "[1-4", "-J", "-J is 'paper[1-4'"),
     ("%J-%I.out", "%J.out", "-o paper-%J.out", "all elements write to one file"),
-    ('"NVME smt1 gpumps"', "smt1", "jsrun -n 2 -r 1", "-alloc_flags does not ask for it"),
-    ("jsrun -n 2 -r 1 -a 1 -c 1 -g 0 cp", "cp", "cp -rT", "cp can't see /mnt/bb/$USER"),
+    ('"NVME smt1 gpumps"', "smt1", "cp -rT", "-alloc_flags does not ask for it"),
+    (STAGING, "cp", "cp -rT", "cp can't see /mnt/bb/$USER"),
     ("# Copy the images", 'ls "/mnt/bb/${USER}"\n# Every', "ls", "ls can't see /mnt/bb/$USER"),
     ("# Copy the images", "date > /mnt/bb/$USER/x\n# Copy", "date", "date can't see"),
     ("# Copy the images", "nnlc stage paper\n# Copy", "nnlc stage", "on the launch node"),
@@ -96,7 +99,7 @@ def test_a_script_for_lsf_is_refused_by_line_for(right, wrong, where, problem):
     ("right", "wrong", "problems"),
     [
         ("-nnodes 2", "--nnodes 2", ["no -nnodes", "#BSUB does not know the option 'nnodes'"]),
-        ("jsrun -n 12", "mpirun -np 12", ["without jsrun", "mpirun can't see /mnt/bb/$USER"]),
+        ('jsrun -n "$ranks"', "mpirun -np 12", ["without jsrun", "mpirun can't see /mnt/bb/$USER"]),
     ],
 )
 def test_what_breaks_two_rules_for_lsf_is_refused_for_both(right, wrong, problems):
@@ -255,6 +258,7 @@ PBS = [
     ("-l walltime=02:00:00", "-l cput=1", "#PBS -N", "no -l walltime"),
     ("select=10:", "select=ten:", "select", "-l select is 'ten'"),
     ("select=10:", "select=11:", "mpiexec", "mpiexec --np is 40"),
+    ("rank_nodes=10 spare=0", "rank_nodes=9 spare=1", "mpiexec", "mpiexec --np is 40"),
     (
         "walltime=02:00:00",
         "walltime=3:00:01",
@@ -283,13 +287,18 @@ PBS = [
     ("trap 'hear TERM' TERM\n", "", "mpiexec -n", "no trap catches TERM"),
     ("--device cuda &", "--device cuda", "mpiexec -n", "mpiexec runs in the foreground"),
     ("--time-left", "--order longest #", "mpiexec -n", "ranks don't know when the job ends"),
-    ("mpiexec -n 40", "mpiexec", "mpiexec -ppn", "mpiexec without -n"),
-    ("mpiexec -n 40", "mpiexec -n 4", "mpiexec -n 4", "mpiexec --np is 4"),
+    ('mpiexec -n "$ranks"', "mpiexec", "mpiexec -ppn", "mpiexec without -n"),
+    ('mpiexec -n "$ranks"', "mpiexec -n 4", "mpiexec -n 4", "mpiexec --np is 4"),
     ("-ppn 4", "-ppn 2", "-ppn 2", "mpiexec --ppn is 2"),
     ("-ppn 4", "-ppn 4 --depth=17", "--depth", "mpiexec wants 68 cores of a node"),
-    ("mpiexec -n 40", "mpirun -n 40", "mpirun", "starts nnlc.worker without mpiexec"),
+    ('mpiexec -n "$ranks"', "mpirun -n 40", "mpirun", "starts nnlc.worker without mpiexec"),
     ("#!/bin/bash\n", "#!/bin/bash\nset -u\n", "#PBS -N", "does not read this directive"),
-    ("| qsub |", "| qsub -W depend=afterok:$PBS_JOBID |", "qsub", "may never let the next job"),
+    (
+        '| qsub "$@" |',
+        "| qsub -W depend=afterok:$PBS_JOBID |",
+        "qsub",
+        "may never let the next job",
+    ),
 ]
 
 
@@ -316,8 +325,8 @@ def test_a_script_for_pbs_is_refused_by_line_for(right, wrong, where, problem):
         ("#PBS -l place=scatter\n#PBS -l fi", "#PBS -l place=scatter,fi"),
         (":ngpus=4\n", ":ngpus=4:system=polaris\n"),
         ("-J 0-3", "-J 0-3:1%2"),
-        ("mpiexec -n 40 -ppn 4", "time mpiexec --np=40 --ppn 4"),
-        ("| qsub |", '| qsub -W "depend=afterany:$PBS_JOBID" |'),
+        ('mpiexec -n "$ranks" -ppn 4', "time mpiexec --np=40 --ppn 4"),
+        ('| qsub "$@" |', '| qsub -W "depend=afterany:$PBS_JOBID" |'),
     ],
 )
 def test_another_way_to_write_the_same_for_pbs_is_fine(right, other):

@@ -62,8 +62,8 @@ def test_ranks_get_the_script_s_words_and_variables_and_no_tmpdir(lsf):
     assert {rank["env"]["PMI_RANK"] for rank in ranks} == {"0", "1", "2", "3"}
     for rank in ranks:
         words = ["-m", "nnlc.worker", "smoke", "--results", "results/it's $HERE", "--job", job]
-        *first, begun_key, begun, _, nodes, left_key, left, _, device = rank["argv"]
-        assert (first, nodes, device) == (words, "2", "cpu")
+        *first, begun_key, begun, _, nodes, _, site, left_key, left, _, device = rank["argv"]
+        assert (first, nodes, site, device) == (words, "2", "summit-here", "cpu")
         assert (begun_key, left_key) == ("--begun", "--time-left")
         assert 0 <= time.time() - int(begun) < HANG_SECONDS
         assert 0 < int(left) <= 120  # what the script has taken is gone
@@ -117,7 +117,7 @@ def test_each_element_of_an_array_gets_its_own_number_and_goes_on_alone(lsf, at_
     script = lsf.render("smoke", 1, python=python, elements=3, first_element=4, here=2)
     job = lsf.submit(script, **record)
     words = [rank["argv"] for rank in told(lsf, job, 2)]
-    assert [w[w.index("--elements") : w.index("--time-left")] for w in words] == [
+    assert [w[w.index("--elements") : w.index("--site")] for w in words] == [
         ["--elements", "3", "--element", "4"],
         ["--elements", "3", "--element", "5"],
     ]
@@ -126,7 +126,7 @@ def test_each_element_of_an_array_gets_its_own_number_and_goes_on_alone(lsf, at_
     following, index, *_ = lsf.jobs()[-1]
     assert index == "2"
     [again] = told(lsf, following, 1)
-    ours = [w[w.index("--elements") : w.index("--time-left")] for w in (again["argv"], words[1])]
+    ours = [w[w.index("--elements") : w.index("--site")] for w in (again["argv"], words[1])]
     assert ours[0] == ours[1]
 
 
@@ -209,11 +209,20 @@ def test_a_chain_of_a_script_submitted_by_hand_is_written_down_whatever_was_expo
     assert following == "Job <102> is submitted to default queue <batch>."
 
 
-# Real ranks, real images, one network a rank. The first job stands still at its first steps.
+# Real ranks, real images, one network a rank. One job stands still at its first steps.
 
 
-def first_job_slow(folder: Path) -> dict[str, str]:
-    return slow_steps(folder, HANG_SECONDS, when="os.environ['LSB_JOBID'] == '101'")
+def slow_job(folder: Path, job: str, trainers: str = "") -> dict[str, str]:
+    when = f"os.environ['LSB_JOBID'] == {job!r}"
+    return slow_steps(folder, HANG_SECONDS, when=when, trainers=trainers)
+
+
+KILLS_TRAINERS = """
+import os, platform
+if platform.node() == "node0001":
+    os.kill(os.getpid(), 9)
+"""
+"""Code for trainers: none lives on the first node of each job."""
 
 
 @pytest.fixture(scope="module")
@@ -226,23 +235,28 @@ def two_networks(tmp_path_factory):
     return campaign, tables(results)
 
 
-def test_a_walltime_too_short_is_survived_by_a_chain_of_jobs_to_the_same_bytes(
+@pytest.mark.needs("root")
+def test_a_bad_node_and_a_walltime_too_short_are_survived_by_a_chain_to_the_same_bytes(
     lsf, two_networks, at_once
 ):
+    """The first job loses a node. The next has a spare one, and the one after it too."""
     campaign, expected = two_networks
     results = lsf.folder / "results here"
-    script = lsf.render(campaign, results=str(results), python=sys.executable)
-    job = lsf.submit(script, **first_job_slow(lsf.folder))
-    assert job == "101"
-    wait_until(lambda: steps_done(lsf.folder) == 2)
+    script = lsf.render(campaign, 1, nodes=2, results=str(results), python=sys.executable)
+    lsf.submit(script, **slow_job(lsf.folder, "102", KILLS_TRAINERS))
+    lsf.wait("101")
+    assert [event["host"] for event in events(results, "node")] == ["node0001"], lsf.logs()
+    wait_until(lambda: steps_done(lsf.folder) == 2, lsf.logs)
     lsf.pass_time(111)
-    lsf.wait(job)
-    assert lsf.jobs()[0] == (job, "0", "EXIT", "75"), lsf.logs()
+    lsf.wait("102")
     saved = {event["id"] for event in events(results, "checkpoint")}
     assert len(saved) == 2
-    lsf.wait("102")
-    assert lsf.jobs()[1:] == [("102", "0", "DONE", "-")], lsf.logs()
+    lsf.wait("103")
+    ends = [("101", "0", "EXIT", "75"), ("102", "0", "EXIT", "75"), ("103", "0", "DONE", "-")]
+    assert lsf.jobs() == ends, lsf.logs()
     assert {event["id"] for event in events(results, "resume")} == saved
+    found = [(event["nodes"], event["ranks"]) for event in events(results, "script")]
+    assert found == [(2, 2), (3, 2), (3, 2)]
     assert tables(results) == expected
 
 
@@ -252,7 +266,7 @@ def test_an_array_with_a_killed_element_is_finished_by_submitting_it_again_to_th
     campaign, expected = two_networks
     results = lsf.folder / "results here"
     script = lsf.render(campaign, 1, elements=2, results=str(results), python=sys.executable)
-    job = lsf.submit(script, **first_job_slow(lsf.folder))
+    job = lsf.submit(script, **slow_job(lsf.folder, "101"))
     wait_for(results, "start", 2)
     lsf.run("bkill", job)
     lsf.wait(job)

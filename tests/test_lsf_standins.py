@@ -289,6 +289,8 @@ def test_jsrun_ends_with_the_status_of_its_tasks(lsf):
         ("-n 4 -g 1 -smpiargs=-gpu", "invalid option -- 's'"),
         ("-n 4 -g 1 --gpus 1", "unrecognized option '--gpus'"),
         ("-n 4 -n 4 -g 1", "option nrs is given twice"),
+        ("-n 12 -r 6 -g 1 --exclude_hosts=node1", "not possible to create 12 resource sets"),
+        ("-n 1 -g 1 --exclude_hosts=node1,node3", "no host of this job: node3"),
     ],
 )
 def test_jsrun_refuses_what_summit_s_nodes_cant_hold(

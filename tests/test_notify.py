@@ -163,7 +163,7 @@ EVERY = [
     ("start", {"id": "a"}),
     ("retire", {"rank": 3, "reason": "its GPU is gone", "ids": [], "host": "n7"}),
     ("node", {"host": "n9", "reason": "rank 1 no longer answered"}),
-    ("lost", {"ids": ["an earlier job"]}),
+    ("lost", {"ids": ["earlier"], "reason": "the job of noon on n5"}),
     ("end", {"status": "ERROR", "reason": f"error: {HOSTILE}"}),
 ]
 
@@ -174,6 +174,7 @@ def test_the_journal_s_events_are_told_beside_the_job_and_not_again_by_the_next(
     found = sorted(told(kept), key=lambda event: (event["event"], event.get("node")))
     assert [event["event"] for event in found] == ["failed", "lost", "node", "node"]
     assert [event.get("node") for event in found] == [None, None, "n7", "n9"]
+    assert found[1]["text"].endswith("that had ended without a word (the job of noon on n5)")
     assert "rank 3 gets no more networks, in the job of " in found[2]["text"]
     assert "node n9 took its job down, in the job of " in found[3]["text"]
     assert HOSTILE.split()[0] in found[0]["text"]
@@ -278,6 +279,17 @@ def test_a_node_is_told_of_once_however_many_of_its_ranks_are_retired(folder, tm
     journalled(folder, command, *retired).finish(ExitStatus.UNFINISHED)
     next_start(folder, command)
     assert [each["node"] for each in told(kept)] == ["n0", "n1"]
+
+
+def test_a_job_that_several_jobs_find_lost_is_told_of_once(folder, tmp_path):
+    command, kept = keeper(tmp_path)
+    for _ in range(2):
+        lost = ("lost", {"ids": ["earlier"], "reason": "the job of noon"})
+        journalled(folder, command, lost).finish(ExitStatus.UNFINISHED)
+    [found] = told(kept)
+    assert found["text"].endswith(
+        ": a job found a job that had ended without a word (the job of noon)"
+    )
 
 
 def test_a_failed_job_is_told_before_older_events(folder, tmp_path, monkeypatch):

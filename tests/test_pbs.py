@@ -22,11 +22,14 @@ from worker_jobs import (
     write_campaign,
 )
 
+from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
 from nnlc.launching import render as rendering
 from nnlc.launching import submit as submitting
 from nnlc.launching.render import Request, render_script
 from nnlc.ranks.mpi import launcher_rank
+from nnlc.results.folder import ResultsFolder
+from nnlc.results.journal import Journal
 from nnlc.schedulers.lint import lint_script
 from nnlc.schedulers.site import Site, load_site
 from nnlc.system.environment import DETERMINISM
@@ -154,8 +157,8 @@ def test_ranks_get_the_script_s_words_and_choose_by_their_number_on_the_node(pbs
     assert found == [("PALS", 0, 4, 0), ("PALS", 1, 4, 1), ("PALS", 2, 4, 0), ("PALS", 3, 4, 1)]
     for rank in ranks:
         words = ["-m", "nnlc.worker", "smoke", "--results", place, "--job", job, "--begun"]
-        *first, _, nodes_key, nodes, left_key, left, _, device = rank["argv"]
-        assert (first, device) == (words, "cpu")
+        *first, _, nodes_key, nodes, _, name, left_key, left, _, device = rank["argv"]
+        assert (first, name, device) == (words, "pbs-here", "cpu")
         assert (nodes_key, nodes, left_key) == ("--nodes", "2", "--time-left")
         assert 0 < int(left) <= 120
         assert rank["env"].items() >= DETERMINISM.items()
@@ -207,7 +210,7 @@ def test_an_element_gets_its_number_and_goes_on_alone(pbs, at_once):
         pbs.wait(job)
     for job in ("102.pbs-01", "103.pbs-01"):
         again = pbs.told(job, 1)[0]["argv"]
-        here = slice(again.index("--elements"), -3)
+        here = slice(again.index("--elements"), again.index("--time-left"))
         assert again[here] == told[1][here]
     assert pbs.state("101[0].pbs-01") == "R"
 
@@ -218,8 +221,13 @@ def test_where_nodes_cant_submit_a_chain_waits_in_the_queue_and_is_cancelled_as_
     pbs.configure(submit_from_nodes=False)
     pbs.site(1, pbs.recorder(), "links_at_once = 3\n")
     pbs.commands(monkeypatch)
+    results = ResultsFolder(Path("r"))
+    results.open(load_campaign("smoke"))
+    Journal(results.journal_folder).write("node", host="nid001", site="pbs-here", reason="it ended")
     place = ["smoke", "--site", "site.toml", "--results", "r", "--elements", 2]
     told = nnlc("submit", *place)
+    assert "no rank starts on nid001" in told
+    assert "each job asks for 2 nodes, of which one is spare" in told
     jobs = [f"{number}[].pbs-01" for number in (101, 102, 103)]
     assert all(f"job {job}: " in told for job in jobs)
     assert [pbs.jobs()[job].get("depend") for job in jobs] == [
@@ -227,8 +235,8 @@ def test_where_nodes_cant_submit_a_chain_waits_in_the_queue_and_is_cancelled_as_
         f"afterany:{jobs[0]}",
         f"afterany:{jobs[1]}",
     ]
-    for index in (0, 1):
-        pbs.told(f"101[{index}].pbs-01", 1)
+    here = [pbs.told(f"101[{index}].pbs-01", 1)[0]["env"]["STANDIN_PBS_NODE"] for index in (0, 1)]
+    assert here == ["nid002", "nid003"]  # of four nodes
     assert "job 101[].pbs-01: 2 R" in nnlc("status", "r")
     assert "job 103[].pbs-01: 2 H" in nnlc("status", "r")
     assert "are in the queue already" in nnlc("submit", *place, status=1)
@@ -237,7 +245,7 @@ def test_where_nodes_cant_submit_a_chain_waits_in_the_queue_and_is_cancelled_as_
     assert len(list((pbs.folder / "r" / "logs").iterdir())) == 2
 
 
-# Real ranks, real images, one network a rank. The first job stands still at its first steps.
+# Real ranks, real images, one network a rank. One job stands still at its first steps.
 
 
 @pytest.fixture(scope="module")
@@ -250,24 +258,37 @@ def two_networks(tmp_path_factory):
     return campaign, tables(results)
 
 
-def test_a_walltime_too_short_is_survived_by_a_chain_of_jobs_to_the_same_bytes(
+KILLS_TRAINERS = """
+import os, platform
+if platform.node() == "nid001":
+    os.kill(os.getpid(), 9)
+"""
+"""Code for trainers: none lives on the first node of each job."""
+
+
+@pytest.mark.needs("root")
+def test_a_bad_node_and_a_walltime_too_short_are_survived_by_a_chain_to_the_same_bytes(
     pbs, two_networks, at_once
 ):
+    """The first job loses a node. The next has a spare one, and the one after it too."""
     campaign, expected = two_networks
     results = pbs.folder / "results here"
-    first = "os.environ['PBS_JOBID'].startswith('101')"
-    pbs.login(**slow_steps(pbs.folder, HANG_SECONDS, when=first))
+    second = "os.environ['PBS_JOBID'].startswith('102')"
+    pbs.login(**slow_steps(pbs.folder, HANG_SECONDS, when=second, trainers=KILLS_TRAINERS))
     site = pbs.site()
     script = pbs.render(campaign, site, nodes=2, results=str(results), python=sys.executable)
     script.write_text(script.read_text().replace('"$((60 * walltime_minutes))"', "60"))
-    job = pbs.submit(script)
+    assert pbs.wait(pbs.submit(script))["Exit_status"] == 75, pbs.logs()
+    assert [event["host"] for event in events(results, "node")] == ["nid001"], pbs.logs()
     wait_until(lambda: steps_done(pbs.folder) == 2, pbs.logs)
     pbs.pass_time(7201)
-    pbs.wait(job)
+    pbs.wait("102.pbs-01")
     saved = {event["id"] for event in events(results, "checkpoint")}
     assert len(saved) == 2, pbs.logs()
-    assert pbs.wait("102.pbs-01")["Exit_status"] == 0, pbs.logs()
+    assert pbs.wait("103.pbs-01")["Exit_status"] == 0, pbs.logs()
     assert {event["id"] for event in events(results, "resume")} == saved
+    found = [(event["nodes"], event["ranks"]) for event in events(results, "script")]
+    assert found == [(2, 2), (3, 2), (3, 2)]
     assert tables(results) == expected
 
 

@@ -127,11 +127,13 @@ def test_directives_end_at_the_first_command_and_the_command_line_wins(options):
     job = options.check([], text, "job.sh", options.SITES["pbs"])
     assert (job.name, job.queue, job.rerunnable, job.indices) == ("first", "workq", True, [])
     given = [("N", "second"), ("l", "walltime=90:00"), ("J", "2-7:2%2"), ("W", "depend=after:2")]
-    text = f"#PBS -W depend=afterany:1\n{text}"
+    given += [("l", "select=3:ncpus=2")]
+    text = f"#PBS -W depend=afterany:1\n#PBS -l select=1:ncpus=4,place=scatter\n{text}"
     job = options.check(given, text, "job.sh", options.SITES["pbs"])
     assert job.depend == [("after", ["2"])]
     assert (job.name, job.indices, job.at_once) == ("second", [2, 4, 6], 2)
     assert options.seconds(job.resources["walltime"]) == 90 * 60
+    assert (job.resources["select"], job.resources["place"]) == ("3:ncpus=2", "scatter")
 
 
 def test_a_job_starts_at_home_with_pbs_s_variables_and_none_of_the_submitter_s(pbs):

@@ -16,8 +16,8 @@ from nnlc.launching.limits import PlanRequest
 from nnlc.launching.plan import fewest_nodes, make_plan
 from nnlc.launching.plan_text import plan_lines
 from nnlc.launching.render import Request
-from nnlc.launching.spare_nodes import spare_nodes_notes
 from nnlc.launching.storage_estimate import disk, images_to_stage, too_large
+from nnlc.launching.unneeded_nodes import unneeded_nodes_notes
 from nnlc.networks.machine import GPU, gpu_machine
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
@@ -216,9 +216,9 @@ def test_a_request_is_compared_with_the_free_choice():
 def test_nodes_that_end_nothing_earlier_are_told_at_submission(tmp_path):
     site, folder = load_site("perlmutter"), ResultsFolder(tmp_path / "r")
     asked = Request(campaign="smoke", nodes=4, walltime_minutes=60)
-    [note] = spare_nodes_notes(SMOKE, site, folder, asked)
+    [note] = unneeded_nodes_notes(SMOKE, site, folder, asked)
     assert "each job asks for 4 nodes, and 1 node would finish as early" in note
-    assert not list(spare_nodes_notes(SMOKE, site, folder, replace(asked, nodes=1)))
+    assert not list(unneeded_nodes_notes(SMOKE, site, folder, replace(asked, nodes=1)))
     forecast = forecast_of(a_site(max_walltime_minutes=2880), [10.0] + [1.0] * 30)
     for nodes, enough in ((1, 1), (2, 2), (3, 2), (9, 2)):
         asked_for = PlanRequest(nodes=nodes, minutes=2880, elements=1)

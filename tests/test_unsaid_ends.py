@@ -116,7 +116,9 @@ def test_a_job_on_another_machine_is_told_of_after_a_minute_of_silence_and_once(
         job.tick(SILENT_SECONDS)
     [words] = told(job)
     assert words.endswith("2 networks continue from their checkpoints, if they have usable ones")
-    assert [event["ids"] for event in job.events("lost")] == [[journal.path.stem]]
+    [event] = job.events("lost")
+    assert event["ids"] == [journal.path.stem]
+    assert words.startswith(f"{event['reason']} ended without a word")
 
 
 def test_a_job_that_ends_in_words_meanwhile_is_no_news(two):

@@ -1,5 +1,6 @@
 """Commands that plan and run jobs on a cluster."""
 
+import contextlib
 import os
 import shlex
 from pathlib import Path
@@ -199,9 +200,10 @@ def submit(
     from nnlc.launching.limits import asked_minutes
     from nnlc.launching.prepare import plain_script, prepare
     from nnlc.launching.render import Request, folders_of
-    from nnlc.launching.spare_nodes import spare_nodes_notes
+    from nnlc.launching.spare_node import spare_node_notes
     from nnlc.launching.submit import submit as put_into_queue
-    from nnlc.results.bad_nodes import hosts_to_leave_out, read_bad_nodes
+    from nnlc.launching.unneeded_nodes import unneeded_nodes_notes
+    from nnlc.results.bad_nodes import hosts_to_leave_out, read_bad_nodes, write_for_scripts
     from nnlc.results.folder import ResultsFolder
     from nnlc.results.folder_costs import read_costs_of, write_folder_costs
     from nnlc.results.paths import results_path
@@ -234,8 +236,9 @@ def submit(
         for name, image_set in loaded.image_sets().items():
             check_images(image_set, loaded.datasets[name], images)
     first = () if folder.has_campaign else shared_ids(campaign, loaded)
-    spare = spare_nodes_notes(loaded, chosen, folder, request)
-    for note in (*first, *submission.notes, *removed_wishes(os.environ), *spare):
+    unneeded = unneeded_nodes_notes(loaded, chosen, folder, request)
+    spare = spare_node_notes(chosen, request)
+    for note in (*first, *submission.notes, *removed_wishes(os.environ), *unneeded, *spare):
         say_aside(note)
     if dry_run:
         folder.check_usable(loaded)
@@ -246,6 +249,8 @@ def submit(
             say_aside(f"nnlc submit would run: {chosen.submit} {shlex.quote(str(path))}")
         return
     folder.open(loaded)
+    with contextlib.suppress(OSError):  # the job's own start tries again
+        write_for_scripts(folder.journal_folder, bad_nodes, loaded.run)
     if networks:
         write_folder_costs(folder, networks)
     for record in put_into_queue(submission, chosen, scheduler, folder):

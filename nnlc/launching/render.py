@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import SiteError
+from nnlc.launching.spare_node import may_have_spare
 from nnlc.networks.image_sets import comes_with_nnlc
 from nnlc.results.paths import ResultsPaths, results_path
 from nnlc.schedulers.scheduler import LEAST_SECONDS
@@ -58,7 +59,7 @@ class Request:
     script: str | None = None
     """Path of the script if it is known, for jobs that submit themselves again."""
     leave_out: tuple[str, ...] = ()
-    """Hosts of nodes that the job must not get, since they took earlier ones down."""
+    """Hosts of nodes that the job must not use, since they took earlier ones down."""
     submitted: bool = False
     """True if the campaign is the copy of a submission, which users don't edit."""
 
@@ -96,6 +97,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
     scheduler = site.scheduler
     queue = site.queue and _word(site.queue)
     directives = scheduler.directives(site)
+    spare = may_have_spare(site, nodes, minutes)
     words = site.model_dump(exclude={"notice", "scheduler", "bins", "queues"}) | {
         "scheduler": scheduler.name,
         "has_queue": scheduler.has_queue,
@@ -106,6 +108,8 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "launcher": scheduler.launcher,
         "ending_signals": [s for s in ENDING_SIGNALS if s != site.notice.signal],
         "nodes": nodes,
+        "may_have_spare": spare,
+        "asked_nodes": nodes + (spare and bool(request.leave_out)),
         "ranks": nodes * site.gpus_per_node,
         "walltime": scheduler.walltime(minutes),
         "minutes": minutes,

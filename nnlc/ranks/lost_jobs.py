@@ -42,7 +42,7 @@ class LostJobs:
             if each.name in still_open:
                 missing = (network.spec.id for network in self._job.work.networks)
                 self._job.progress.message(still_open[each.name].how_it_ended(missing))
-                self._job.journal.write("lost", ids=[each.name])
+                self._job.journal.write("lost", ids=[each.name], reason=each.words)
 
     def _is_silent(self, job: OpenJob) -> bool:
         _, before, since = self._watched[job.name]

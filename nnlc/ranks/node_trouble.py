@@ -104,7 +104,7 @@ class NodeTrouble:
         if again := [host for host in hosts if host in known]:
             return ExitStatus.ERROR, (
                 f"error: {problem}; {', '.join(again)} should have been left out: submit the job "
-                "with 'nnlc submit', which asks for other nodes"
+                "with 'nnlc submit', which does so, unless the scheduler has another name for it"
             )
         every = {*known, *self._here}
         if len(every) > self.run.bad_nodes:

@@ -206,9 +206,11 @@ class TellingJournal(Journal):
             self._pass_on(user_event(whole, self._start))
 
     def _key(self, event: str, facts: dict[str, Any]) -> str:
-        """Return the key of an event."""
+        """Return the key of an event; several jobs may find the same one lost."""
         if event == "end" and self._failed is not None:
             return self._failed
+        if event == "lost":
+            return f"lost-{'-'.join(facts['ids'])}"
         return f"{self.path.stem}-{facts.get('host', self._lines + 1)}"
 
 

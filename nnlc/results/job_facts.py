@@ -89,6 +89,8 @@ def event_words(event: dict[str, Any], start: dict[str, Any] | None) -> str:
     subject = event.get("id")
     if kind in ("retire", "node"):
         subject = f"rank {event.get('rank')}" if kind == "retire" else f"node {event.get('host')}"
+    elif kind == "lost" and not job:  # before the start of its own job is known
+        subject = "a job"
     words = f"{subject or job} {PREDICATES[kind]}".strip()
     words += f", in {job}" if subject and job else ""
     if isinstance(reason := event.get("reason"), str) and reason:

@@ -22,7 +22,13 @@ class JobRules(Rules):
         self.head = self.directives[0].line if self.directives else 1
         """Line of the first directive, to name if a directive is missing."""
         self.nodes = self.directives.number(self.scheduler.nodes_option)
-        self.ranks = None if self.nodes is None else self.nodes * site.gpus_per_node
+        self.ranks = None if self.nodes is None else self._rank_nodes() * site.gpus_per_node
+
+    def _rank_nodes(self) -> int:
+        """Return the nodes that have ranks: one may be spare, as nnlc's own scripts say."""
+        said = [whole(self.script.numbers.get(name)) for name in ("rank_nodes", "spare")]
+        nodes = self.nodes or 0
+        return nodes - 1 if self.scheduler.has_spare and said == [nodes - 1, 1] else nodes
 
     def missing(self, name: str, form: object, problem: str = "") -> Finding:
         """Return the finding on a directive that is missing."""

@@ -58,7 +58,7 @@ class Lsf(Queue):
     array_option, first_index, array_forms = "J", 1, "it must be as NAME[1-9], from 1 on"
     index_variable, index_expression = "LSB_JOBINDEX", '"$((LSB_JOBINDEX - 1))"'
     logs, log_index, log_example = ("o", "e"), "%I", "%J and %I"
-    submits_successor = True
+    submits_successor = has_spare = True
     runs_mps = True
     over = frozenset(["DONE", "EXIT", "POST_DONE", "POST_ERR"])
     removed_variables = re.compile(

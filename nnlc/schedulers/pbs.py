@@ -63,7 +63,7 @@ class Pbs(Queue):
     array_option, array_forms = "J", "it must be as 0-9 or 0-9:3, with at least two elements"
     index_variable, index_expression = "PBS_ARRAY_INDEX", '"$PBS_ARRAY_INDEX"'
     not_in_logs = f"{Queue.not_in_logs}:"  # qsub(1B), -o: HOST:PATH
-    submits_successor = starts_after = True
+    submits_successor = starts_after = has_spare = True
     over = frozenset(["F", "X", "M"])
     ending = frozenset(["E"])
     removed_variables = re.compile("PBS_")

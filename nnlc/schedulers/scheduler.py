@@ -41,6 +41,9 @@ class Scheduler(ABC):
     """True if an unfinished job submits another before it ends: both count in the queue."""
     starts_after: ClassVar[bool] = False
     """True if `submit_after` submits jobs that wait for the end of another."""
+    has_spare: ClassVar[bool] = False
+    """True if no job can leave a node out, so that its template starts ranks on good nodes only and
+    jobs ask for a spare one if some may be bad."""
     runs_mps: ClassVar[bool] = False
     """True if the system runs NVIDIA's Multi-Process Service, so that ranks start none."""
     may_bind_gpus: ClassVar[bool] = False

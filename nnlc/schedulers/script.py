@@ -7,17 +7,19 @@ bash, such as here-documents, is not understood; `bash -n` checks it. Reading ne
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from nnlc.schedulers.options import WORKER, Option, Options, OptionTable, Word
+from nnlc.schedulers.options import COUNT, WORKER, Option, Options, OptionTable, Word
 from nnlc.schedulers.scheduler import Scheduler
 
 WORKER_MODULE = "nnlc.worker"
 BYTE_ORDER_MARK = "\ufeff"
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.DOTALL)
 _ARITHMETIC = re.compile(r"\$\(\(.*?\)\)")
+_SOMETIMES = re.compile(r"\$\{\w+:\+.*\}")
+"""Word that a command has only if a variable is set."""
 _PREFIX = re.compile(
     r"if|then|elif|else|fi|while|until|do|done|esac|[!{}]|time|exec|nohup|command|env|\S*\)"
 )
@@ -61,6 +63,11 @@ class Command:
 class Launch:
     """A command that starts ranks.
 
+    Args:
+        command: the command.
+        table: options of its program.
+        numbers: numbers that the script gives to variables, which stand for them in options.
+
     Attributes:
         options: options of the launcher.
         started: command that the ranks run.
@@ -68,9 +75,11 @@ class Launch:
         variables: variables set for the ranks only, before the launcher or by -E.
     """
 
-    def __init__(self, command: Command, table: OptionTable) -> None:
+    def __init__(self, command: Command, table: OptionTable, numbers: Mapping[str, str]) -> None:
         self.command, self.line = command, command.line
-        self.options, self.started = table.read(command.words[1:])
+        words = [word for word in command.words[1:] if not _SOMETIMES.fullmatch(word.text)]
+        options, self.started = table.read(words)
+        self.options = Options(_with_number(option, numbers) for option in options)
         texts = [word.text for word in self.started]
         self.starts_worker = WORKER_MODULE in texts
         after = texts.index(WORKER_MODULE) + 1 if self.starts_worker else len(texts)
@@ -100,10 +109,11 @@ class Script:
         self.lines = text.removeprefix(BYTE_ORDER_MARK).split("\n")
         self.commands = list(_commands(self.lines))
         self.directives, self.late_directives = self._directives()
-        launches = [each for each in self.commands if each.program == scheduler.launcher]
-        self.launches = [Launch(each, scheduler.launcher_options) for each in launches]
-        self.worker = next((each for each in self.launches if each.starts_worker), None)
         self.variables = list(_variables(self.commands))
+        launches = [each for each in self.commands if each.program == scheduler.launcher]
+        options, numbers = scheduler.launcher_options, self.numbers
+        self.launches = [Launch(each, options, numbers) for each in launches]
+        self.worker = next((each for each in self.launches if each.starts_worker), None)
         self.traps = {
             signal_name(word.text)
             for command in self.commands
@@ -111,6 +121,12 @@ class Script:
             if command.words[1].text not in ("", "-")  # which remove a trap
             for word in command.words[2:]
         }
+
+    @property
+    def numbers(self) -> dict[str, str]:
+        """First number that each variable is set to."""
+        found = ((each.name, each.value) for each in reversed(self.variables))
+        return {name: value for name, value in found if re.fullmatch(COUNT, value, re.ASCII)}
 
     def _directives(self) -> tuple[Options, list[int]]:
         found, late, sentinel = Options(), list[int](), self.scheduler.sentinel
@@ -128,6 +144,12 @@ class Script:
     def _directive(self, text: str, number: int) -> list[Option]:
         options, others = self.scheduler.directive_options.read_line(text, number)
         return [*options, *(Option(word.text, None, number, known=False) for word in others)]
+
+
+def _with_number(option: Option, numbers: Mapping[str, str]) -> Option:
+    """Return an option whose value is a number where it was a variable with one."""
+    found = re.fullmatch(r"\$\{?(\w+)\}?", option.value or "")
+    return replace(option, value=numbers[found[1]]) if found and found[1] in numbers else option
 
 
 def _variables(commands: Sequence[Command]) -> Iterator[Variable]:

@@ -11,11 +11,11 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
-from zipfile import ZipFile
+from typing import IO, Any, cast
+from zipfile import ZipExtFile, ZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,8 @@ from nnlc.wording import counted, first_few, reason_of
 SPLITS = ("train", "validation")
 ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
 _NO_NPZ, _ADVICE = "not a readable .npz file", "write it with np.savez_compressed"
+_HEADER_BYTES = 1 << 16
+"""Space for an array's header; NumPy reads none above 10,000 bytes."""
 _MOST_INFLATED = 1032
 """Maximum ratio of inflated to compressed size: the limit of deflate, the format of npz files."""
 
@@ -226,17 +228,18 @@ def _load_array(path: Path, archive: ZipFile, name: str, file_size: int) -> Arra
     advice = "it must be a plain array of integers, written with np.savez_compressed"
     with _as_images_error(what, advice):
         member_name = _member(archive, name)
-        with archive.open(member_name) as member:
-            shape, dtype = _read_header(member)
+        member = cast(ZipExtFile, archive.open(member_name))
+        with member, BufferedReader(member, _HEADER_BYTES) as content:
+            header = BytesIO(content.peek())
+            shape, dtype = _read_header(header)
             promised = math.prod(shape) * dtype.itemsize
-            held = archive.getinfo(member_name).file_size - member.tell()
-        if dtype.hasobject:
-            raise ValueError("it is pickled")
-        if promised != held or held > file_size * _MOST_INFLATED:
-            raise ValueError(f"its header says {promised:,} bytes, and it has {held:,}")
-        with archive.open(member_name) as member:
-            array: Array = np.lib.format.read_array(member, allow_pickle=False)
-            member.read()  # zipfile compares the checksum at the end
+            held = archive.getinfo(member_name).file_size - header.tell()
+            if dtype.hasobject:
+                raise ValueError("it is pickled")
+            if promised != held or held > file_size * _MOST_INFLATED:
+                raise ValueError(f"its header says {promised:,} bytes, and it has {held:,}")
+            array: Array = np.lib.format.read_array(content, allow_pickle=False)
+            content.read()  # zipfile compares the checksum at the end
         return array
 
 

@@ -58,6 +58,41 @@ trap 'ended "$?" "$BASH_COMMAND"' EXIT
 unset "${!BSUB_@}" LSB_DEFAULTPROJECT LSB_DEFAULTQUEUE LSB_DEFAULT_JOBGROUP LSB_DEFAULT_USERGROUP
 job="${LSB_JOBID:-}[${LSB_JOBINDEX:-}]"
 
+# Nodes of this site that took a job down or whose GPUs fail, as the worker lists them, until when.
+bad_nodes() {
+    local until site host found=''
+    while read -r until site host; do
+        [ "$site" != my-lsf ] || [ "$until" -le "$(printf '%(%s)T' -1)" ] || found+=",$host"
+    done < 'results/the paper'"'"'s/journal/bad_nodes'
+    echo "${found#,}"
+}
+bad_before=$(bad_nodes 2>/dev/null || true)
+# Ranks start only on good nodes, 8 at most. A job has a spare node if some may be bad.
+ranks=48 rank_nodes=8 spare=0 chosen='' left_out=''
+job_nodes=$((rank_nodes + spare))
+choose_nodes() { # reads the job's nodes, each from one line or several
+    local host all=0 good=0
+    local -A seen=()
+    while read -r host; do
+        if [ -z "$host" ] || [ -n "${seen[$host]:-}" ]; then continue; fi
+        seen[$host]=1 all=$((all + 1))
+        case ,$bad_before, in # either name may have a domain
+            *,"$host",* | *,"$host".* | *,"${host%%.*}",*) left_out+=,$host ;;
+            *) good=$((good + 1)) && { [ "$good" -gt "$rank_nodes" ] || chosen+=,$host; } ;;
+        esac
+    done
+    [ "$all" -eq 0 ] || job_nodes=$all
+    chosen=${chosen#,} left_out=${left_out#,}
+    if [ -z "$left_out" ]; then chosen='' && return; fi
+    [ "$good" -gt 0 ] || end_job 1 "no good node is left: jobs ended or ranks failed on $left_out, and \
+'nnlc status' says why; submit again to get other nodes, or with run.bad_nodes = 0 to use these"
+    [ "$good" -ge "$rank_nodes" ] || rank_nodes=$good
+    ranks=$((6 * rank_nodes))
+    echo "job script: $ranks ranks on $chosen, none on $left_out, which is bad" >&2 || true
+}
+# The first line is the launch node.
+[ ! -r "${LSB_DJOB_HOSTFILE:-}" ] || { read -r _ || true; choose_nodes; } < "$LSB_DJOB_HOSTFILE"
+
 # The site file's setup. Scripts of modules and conda use unset variables and commands that fail.
 set +eu +o pipefail
 hint="; to ignore this failure, append '|| true' to the line in the site file's setup"
@@ -74,14 +109,16 @@ export OPENBLAS_NUM_THREADS=1
 # Don't end if the log's reader, such as tee, is gone.
 trap '' PIPE
 # One rank per GPU, in the background: bash runs traps only while it waits.
-jsrun -n 48 -r 6 -a 1 -c 7 -g 1 \
+jsrun -n "$ranks" -r 6 -a 1 -c 7 -g 1 \
     -b rs -d packed -l gpu-cpu -E OMP_NUM_THREADS=1 \
+    ${left_out:+"--exclude_hosts=$left_out"} \
     --smpiargs=-disable_gpu_hooks \
     '/opt/my env/bin/python' -m nnlc.worker paper \
     --results 'results/the paper'"'"'s' \
     --images /projects/abc123/images \
-    --job "${job:-}" --begun "$begun" --nodes 8 \
+    --job "${job:-}" --begun "$begun" --nodes "$job_nodes" \
     --elements 12 --element "$((0 + LSB_JOBINDEX - 1))" \
+    --site my-lsf \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
@@ -114,15 +151,22 @@ if [ "$status" -gt 128 ] && signal=$(kill -l "$status" 2>/dev/null); then
 fi
 [ -z "$heard" ] || reason+=", after SIG$heard"
 # Unfinished, or ended by a signal: submit the next job, unless this one did nothing.
-again=/projects/abc123/results/paper/jobs/paper.sh
+again=/projects/abc123/results/paper/jobs/paper.sh of_bsub=''
+next_job() { # OPTION...
+    bsub -J paper"[$LSB_JOBINDEX]" -w "ended(${LSB_JOBID}[$LSB_JOBINDEX])" "$@" < "$again" | tee -a "$again.jobs"
+    codes="${PIPESTATUS[*]}" of_bsub=${PIPESTATUS[0]}
+}
+bad=$(bad_nodes 2>/dev/null)
 if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
     if [ -n "$heard" ]; then
         reason+="; no next job, since a signal asked it to end"
-    elif [ "$SECONDS" -lt 60 ]; then
+    elif [ "$SECONDS" -lt 60 ] && [ "$bad" = "$bad_before" ]; then
         reason+="; no next job, since it ran for less than 60 s"
     else
-        bsub -J paper"[$LSB_JOBINDEX]" -w "ended(${LSB_JOBID}[$LSB_JOBINDEX])" < "$again" | tee -a "$again.jobs"
-        case "${PIPESTATUS[*]}" in
+        # With a spare node if some are bad; without if bsub refuses it.
+        [ -z "$bad" ] || next_job -nnodes 9
+        [ "$of_bsub" = 0 ] || next_job
+        case "$codes" in
             "0 0") reason+="; the next job is submitted" ;;
             0*) reason+="; the next job is submitted, but $again.jobs could not be written" ;;
             *) reason+="; bsub refused the next job" ;;

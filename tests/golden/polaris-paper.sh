@@ -60,6 +60,40 @@ cd "${PBS_O_WORKDIR:-.}" || end_job 1 "its folder, $PBS_O_WORKDIR, can't be ente
 unset PBS_DPREFIX "${!PALS_@}"
 job=${PBS_JOBID:-}
 
+# Nodes of this site that took a job down or whose GPUs fail, as the worker lists them, until when.
+bad_nodes() {
+    local until site host found=''
+    while read -r until site host; do
+        [ "$site" != polaris ] || [ "$until" -le "$(printf '%(%s)T' -1)" ] || found+=",$host"
+    done < 'results/the paper'"'"'s/journal/bad_nodes'
+    echo "${found#,}"
+}
+bad_before=$(bad_nodes 2>/dev/null || true)
+# Ranks start only on good nodes, 10 at most. A job has a spare node if some may be bad.
+ranks=40 rank_nodes=10 spare=0 chosen='' left_out=''
+job_nodes=$((rank_nodes + spare))
+choose_nodes() { # reads the job's nodes, each from one line or several
+    local host all=0 good=0
+    local -A seen=()
+    while read -r host; do
+        if [ -z "$host" ] || [ -n "${seen[$host]:-}" ]; then continue; fi
+        seen[$host]=1 all=$((all + 1))
+        case ,$bad_before, in # either name may have a domain
+            *,"$host",* | *,"$host".* | *,"${host%%.*}",*) left_out+=,$host ;;
+            *) good=$((good + 1)) && { [ "$good" -gt "$rank_nodes" ] || chosen+=,$host; } ;;
+        esac
+    done
+    [ "$all" -eq 0 ] || job_nodes=$all
+    chosen=${chosen#,} left_out=${left_out#,}
+    if [ -z "$left_out" ]; then chosen='' && return; fi
+    [ "$good" -gt 0 ] || end_job 1 "no good node is left: jobs ended or ranks failed on $left_out, and \
+'nnlc status' says why; submit again to get other nodes, or with run.bad_nodes = 0 to use these"
+    [ "$good" -ge "$rank_nodes" ] || rank_nodes=$good
+    ranks=$((4 * rank_nodes))
+    echo "job script: $ranks ranks on $chosen, none on $left_out, which is bad" >&2 || true
+}
+[ ! -r "${PBS_NODEFILE:-}" ] || choose_nodes < "$PBS_NODEFILE"
+
 # Tables have the same bytes only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
 export OMP_NUM_THREADS=1
@@ -82,15 +116,16 @@ pass_on() {
 }
 set -m # own process group: a terminal's Ctrl-C or hang-up reaches only this script
 # Ranks see all GPUs of their node: the rank's number on the node chooses one.
-mpiexec -n 40 -ppn 4 \
+mpiexec -n "$ranks" -ppn 4 ${chosen:+"-hosts"} ${chosen:+"$chosen"} \
     --cpu-bind=list:24-31,56-63:16-23,48-55:8-15,40-47:0-7,32-39 \
     --no-abort-on-failure \
     '/opt/my env/bin/python' -m nnlc.worker paper \
     --results 'results/the paper'"'"'s' \
     --images /projects/abc123/images \
     --gpu '{"model":"NVIDIA A100 (SXM4, 40 GB)","fp32_teraflops":19.5,"memory_gigabytes":40.0,"memory_gigabytes_per_second":1555.0}' \
-    --job "${job:-}" --begun "$begun" --nodes 10 \
+    --job "${job:-}" --begun "$begun" --nodes "$job_nodes" \
     --elements 12 --element "$((0 + PBS_ARRAY_INDEX))" \
+    --site polaris \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
@@ -124,16 +159,23 @@ fi
 [ -z "$heard" ] || reason+=", after SIG$heard"
 # Unfinished, or ended by a signal: submit the next job, unless this one did nothing. PBS sends
 # SIGTERM at qdel and at the walltime; only in the last minute is it the latter.
-again=/projects/abc123/results/paper/jobs/paper.sh
+again=/projects/abc123/results/paper/jobs/paper.sh of_qsub=''
+next_job() { # OPTION...
+    # No job can wait for an element of an array, and no array has one element.
+    sed "s/^#PBS -J .*/PBS_ARRAY_INDEX=$PBS_ARRAY_INDEX/" "$again" | qsub "$@" | tee -a "$again.jobs"
+    codes="${PIPESTATUS[*]}" of_qsub=${PIPESTATUS[1]}
+}
+bad=$(bad_nodes 2>/dev/null)
 if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
     if [ -n "$heard" ] && [ "$((SECONDS + 60))" -lt "$((60 * walltime_minutes))" ]; then
         reason+="; no next job, since a signal asked it to end"
-    elif [ "$SECONDS" -lt 60 ]; then
+    elif [ "$SECONDS" -lt 60 ] && [ "$bad" = "$bad_before" ]; then
         reason+="; no next job, since it ran for less than 60 s"
     else
-        # No job can wait for an element of an array, and no array has one element.
-        sed "s/^#PBS -J .*/PBS_ARRAY_INDEX=$PBS_ARRAY_INDEX/" "$again" | qsub | tee -a "$again.jobs"
-        case "${PIPESTATUS[*]}" in
+        # With a spare node if some are bad; without if qsub refuses it.
+        [ -z "$bad" ] || next_job -l select=11:ncpus=64:mpiprocs=4:ngpus=4
+        [ "$of_qsub" = 0 ] || next_job
+        case "$codes" in
             "0 0 0") reason+="; the next job is submitted" ;;
             "0 0 "*) reason+="; the next job is submitted, but $again.jobs could not be written" ;;
             *) reason+="; qsub refused the next job" ;;

@@ -56,6 +56,41 @@ trap 'ended "$?" "$BASH_COMMAND"' EXIT
 unset "${!BSUB_@}" LSB_DEFAULTPROJECT LSB_DEFAULTQUEUE LSB_DEFAULT_JOBGROUP LSB_DEFAULT_USERGROUP
 job="${LSB_JOBID:-}[${LSB_JOBINDEX:-}]"
 
+# Nodes of this site that took a job down or whose GPUs fail, as the worker lists them, until when.
+bad_nodes() {
+    local until site host found=''
+    while read -r until site host; do
+        [ "$site" != summit ] || [ "$until" -le "$(printf '%(%s)T' -1)" ] || found+=",$host"
+    done < results/smoke/journal/bad_nodes
+    echo "${found#,}"
+}
+bad_before=$(bad_nodes 2>/dev/null || true)
+# Ranks start only on good nodes, 1 at most. A job has a spare node if some may be bad.
+ranks=6 rank_nodes=1 spare=0 chosen='' left_out=''
+job_nodes=$((rank_nodes + spare))
+choose_nodes() { # reads the job's nodes, each from one line or several
+    local host all=0 good=0
+    local -A seen=()
+    while read -r host; do
+        if [ -z "$host" ] || [ -n "${seen[$host]:-}" ]; then continue; fi
+        seen[$host]=1 all=$((all + 1))
+        case ,$bad_before, in # either name may have a domain
+            *,"$host",* | *,"$host".* | *,"${host%%.*}",*) left_out+=,$host ;;
+            *) good=$((good + 1)) && { [ "$good" -gt "$rank_nodes" ] || chosen+=,$host; } ;;
+        esac
+    done
+    [ "$all" -eq 0 ] || job_nodes=$all
+    chosen=${chosen#,} left_out=${left_out#,}
+    if [ -z "$left_out" ]; then chosen='' && return; fi
+    [ "$good" -gt 0 ] || end_job 1 "no good node is left: jobs ended or ranks failed on $left_out, and \
+'nnlc status' says why; submit again to get other nodes, or with run.bad_nodes = 0 to use these"
+    [ "$good" -ge "$rank_nodes" ] || rank_nodes=$good
+    ranks=$((6 * rank_nodes))
+    echo "job script: $ranks ranks on $chosen, none on $left_out, which is bad" >&2 || true
+}
+# The first line is the launch node.
+[ ! -r "${LSB_DJOB_HOSTFILE:-}" ] || { read -r _ || true; choose_nodes; } < "$LSB_DJOB_HOSTFILE"
+
 # Tables have the same bytes only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
 export OMP_NUM_THREADS=1
@@ -65,14 +100,16 @@ export OPENBLAS_NUM_THREADS=1
 # Don't end if the log's reader, such as tee, is gone.
 trap '' PIPE
 # One rank per GPU, in the background: bash runs traps only while it waits.
-jsrun -n 6 -r 6 -a 1 -c 7 -g 1 \
+jsrun -n "$ranks" -r 6 -a 1 -c 7 -g 1 \
     -b rs -d packed -l gpu-cpu -E OMP_NUM_THREADS=1 \
+    ${left_out:+"--exclude_hosts=$left_out"} \
     --smpiargs=-disable_gpu_hooks \
     python -m nnlc.worker smoke \
     --results results/smoke \
     --gpu '{"model":"NVIDIA V100 (SXM2, 16 GB)","fp32_teraflops":15.7,"memory_gigabytes":16.0,"memory_gigabytes_per_second":900.0}' \
-    --job "${job:-}" --begun "$begun" --nodes 1 \
+    --job "${job:-}" --begun "$begun" --nodes "$job_nodes" \
     --elements 3 --element "$((0 + LSB_JOBINDEX - 1))" \
+    --site summit \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!

@@ -1,7 +1,8 @@
 """What jsrun takes and what it refuses on Summit's nodes; the tasks run on this machine.
 
 An MPI program, which is any Python, is started with the mpich wheel's mpirun; anything else once a
-task, one after another.
+task, one after another. Nodes are pretended: a rank of an MPI program has the name of its node as
+host name, if this user may give it one.
 """
 
 import os
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "standins"))
-from standin_folder import hand_on, mpirun, parent, processes
+from standin_folder import hand_on, mpirun, named, parent, processes
 
 CORES, GPUS = 42, 6
 """Of a node."""
@@ -33,6 +34,7 @@ LETTERS = {
     "o": "stdio_stdout",
     "k": "stdio_stderr",
     "X": "exit_on_error",
+    "x": "exclude_hosts",
 }
 NAMES = set(LETTERS.values())
 FORMS = {
@@ -54,6 +56,8 @@ class Step:
 
     tasks: int
     per_host: int
+    hosts: list[str]
+    """Nodes that may have tasks."""
     command: list[str]
     variables: dict[str, str]
     options: dict[str, str]
@@ -93,8 +97,23 @@ def read(words: list[str]) -> Step:
     for name, form in FORMS.items():
         if name in options and not re.fullmatch(form, options[name]):
             raise RefusalError(f"invalid value for {name}: {options[name]}")
-    tasks, per_host = _room(options, words[at:])
-    return Step(tasks, per_host, words[at:], variables, options)
+    hosts = _hosts(options)
+    tasks, per_host = _room(options, words[at:], len(hosts))
+    return Step(tasks, per_host, hosts, words[at:], variables, options)
+
+
+def _hosts(options: dict[str, str]) -> list[str]:
+    """The job's nodes without those of --exclude_hosts=NAME,NAME, as LLNL's SCR gives them.
+
+    github.com/LLNL/scr, scripts/LSF/scr_jsrun.in, tried on a machine with nodes switched off.
+    † What jsrun says of a name that the job does not have was found nowhere: it is refused here.
+    """
+    hosts = Path(os.environ["LSB_DJOB_HOSTFILE"]).read_text().split()
+    nodes = list(dict.fromkeys(hosts[1:]))  # the first is the launch node
+    without = options["exclude_hosts"].split(",") if "exclude_hosts" in options else []
+    if wrong := set(without) - set(nodes):
+        raise RefusalError(f"no host of this job: {', '.join(sorted(wrong))}")
+    return [node for node in nodes if node not in without]
 
 
 def _split(word: str) -> tuple[str, str | None]:
@@ -119,14 +138,12 @@ def _number(options: dict[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def _room(options: dict[str, str], command: list[str]) -> tuple[int, int]:
+def _room(options: dict[str, str], command: list[str], nodes: int) -> tuple[int, int]:
     """Tasks altogether and on a node.
 
     Raises:
         RefusalError: the resource sets don't fit onto the job's nodes.
     """
-    hosts = Path(os.environ["LSB_DJOB_HOSTFILE"]).read_text().split()
-    nodes = len(set(hosts[1:]))  # the first is the launch node
     cores, gpus = _number(options, "cpu_per_rs", 1), _number(options, "gpu_per_rs", 0)
     tasks = _number(options, "tasks_per_rs", 1)
     if cores < 1 or tasks < 1:
@@ -154,7 +171,10 @@ def run_ranks(step: Step) -> int:
     of_lsf = {k: v for k, v in os.environ.items() if k.startswith(("LSB_", "LS_"))}
     environment = {k: v for k, v in os.environ.items() if k not in of_lsf} | step.variables
     shown = [f"{key}={value}" for key, value in of_lsf.items()]
-    command = [mpirun(), "-np", str(step.tasks), "env", mark, *shown, *step.command]
+    command = [mpirun()]
+    for task in range(step.tasks):
+        node = named(step.hosts[task // step.per_host])  # -d packed
+        command += [*([":"] if task else []), "-n", "1", "env", mark, *shown, *node, *step.command]
     out, err = (_file(step, name) for name in ("stdio_stdout", "stdio_stderr"))
     hand_on(PASSED_ON, lambda: rank_ids(mark))  # before any rank tells a test that it is there
     ranks = subprocess.Popen(

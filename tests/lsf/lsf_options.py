@@ -92,6 +92,8 @@ def read_script(text: str) -> list[tuple[str, str]]:
 def check(from_line: list[tuple[str, str]], from_script: list[tuple[str, str]], cwd: Path):
     """The job that these options describe; the command line wins over the script.
 
+    IBM's bsub(1), "command": an option of the command line overrides that of a #BSUB line.
+
     Raises:
         RefusalError: Summit's bsub would not take it.
     """

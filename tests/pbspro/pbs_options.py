@@ -216,7 +216,11 @@ def dependencies(attributes: str) -> list[tuple[str, list[str]]]:
 
 
 def resource_list(script: list[str], line: list[str]) -> dict[str, str]:
-    """Return the resources by name; those on the command line win."""
+    """Return the resources by name; those on the command line win, each by itself.
+
+    qsub(1B), "Setting attributes", and src/lib/Libcmds/set_resource.c: one of a directive is added
+    only if its name is not there yet.
+    """
     parts = [part.strip() for value in [*script, *line] for part in value.split(",")]
     resources = dict(part.split("=", 1) for part in parts)
     walltime = resources.get("walltime")

@@ -15,7 +15,7 @@ from nnlc.schedulers.site import Site
 from nnlc.wording import counted
 
 
-def spare_nodes_notes(
+def unneeded_nodes_notes(
     campaign: Campaign, site: Site, results: ResultsFolder, asked: Request
 ) -> Iterator[str]:
     """Yield a note if fewer nodes than a request's would finish as early.
