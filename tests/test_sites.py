@@ -33,7 +33,7 @@ def test_every_shipped_site_is_listed_with_its_queues_and_its_runs():
     assert [line.split()[0] for line in lines] == list(SHIPPED)
     [frontier] = [line for line in lines if line.startswith("frontier")]
     assert frontier.split("  ")[-1].strip() == "never run"
-    assert "  8 MI250X, 64 GB  batch, extended  " in frontier
+    assert "  8 MI250X 64 GB  batch, extended  " in frontier
     assert max(map(len, job.output.splitlines())) <= 100
 
 

@@ -14,7 +14,7 @@ from nnlc.wording import counted, some_of
 _WIDTH = 100
 _LABEL = 14
 _NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:s|min|h|d|%|GB|MB)\b|%)")
-"""What no line may end between."""
+"""Number before its unit: no line ends between the two."""
 _NAMED = 3
 """Number of networks that a warning names."""
 

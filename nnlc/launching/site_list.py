@@ -70,7 +70,7 @@ def _node(site: Site) -> str:
     if site.gpu is None:
         return f"{site.gpus_per_node} by default"
     model = site.gpu.model.partition(" (")[0].rpartition(" ")[2]  # without its manufacturer
-    return f"{site.gpus_per_node} {model}, {site.gpu.memory_gigabytes:g} GB"
+    return f"{site.gpus_per_node} {model} {site.gpu.memory_gigabytes:g} GB"
 
 
 def _queues(site: Site) -> str:
