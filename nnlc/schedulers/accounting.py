@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from nnlc.errors import SchedulerError
+from nnlc.schedulers.answers import unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def sacct_runs(said: str) -> Iterator[AccountedRun]:
             words = state.partition(" ")[0]
             yield AccountedRun(job, began, int(elapsed), int(nodes), _slurm_gpus(tres), words)
     if not understood and "|" in said:
-        raise _unreadable("sacct", said)
+        raise unreadable("sacct", said)
 
 
 def _slurm_gpus(tres: str) -> int | None:
@@ -108,7 +108,7 @@ def bacct_runs(said: str) -> Iterator[AccountedRun]:
         seconds = max(0, int(times[2]) - int(times[1]))
         yield AccountedRun(job[1], began, seconds, nodes, None, times[3].upper())
     if not found and "Job <" in said:
-        raise _unreadable("bacct", said)
+        raise unreadable("bacct", said)
 
 
 def qstat_run(job: str, about: Mapping[str, Any]) -> AccountedRun | None:
@@ -161,8 +161,3 @@ def _lsf_time(text: str, year: str | None) -> float | None:
     if found is not None and year is None and found > this.timestamp() + 24 * 3600:
         return _local_time(f"{text} {this.year - 1}", "%a %b %d %H:%M:%S %Y")
     return found
-
-
-def _unreadable(command: str, said: str) -> SchedulerError:
-    first = said.strip().splitlines()[0]
-    return SchedulerError(f"{command} answered in a form that nnlc can't read: {first[:200]!r}")
