@@ -14,7 +14,7 @@ from nnlc.families.article.family import ARTICLE
 from nnlc.launching.forecast import forecast_campaign
 from nnlc.launching.limits import PlanRequest
 from nnlc.launching.plan import fewest_nodes, make_plan
-from nnlc.launching.plan_text import plan_lines
+from nnlc.launching.plan_text import labelled_lines, plan_lines
 from nnlc.launching.render import Request
 from nnlc.launching.storage_estimate import disk, images_to_stage, too_large
 from nnlc.launching.unneeded_nodes import unneeded_nodes_notes
@@ -32,6 +32,15 @@ def results(tmp_path) -> ResultsFolder:
     folder = ResultsFolder(tmp_path / "results")
     folder.open(SMOKE)
     return folder
+
+
+def test_no_line_ends_between_a_number_and_its_unit():
+    for length in range(60, 90):
+        lines = list(
+            labelled_lines([("queues", f"{'x' * length} makespan 3.34 h; 9.5 GB, 88.3 % of 4")])
+        )
+        assert " ".join(" ".join(lines).split()).endswith("makespan 3.34 h; 9.5 GB, 88.3 % of 4")
+        assert not any(line.endswith(("3.34", "9.5", "88.3")) or "\xa0" in line for line in lines)
 
 
 def test_a_folder_that_is_not_there_says_nothing_and_is_not_made(tmp_path):

@@ -33,15 +33,18 @@ def test_every_shipped_site_is_listed_with_its_queues_and_its_runs():
     assert [line.split()[0] for line in lines] == list(SHIPPED)
     [frontier] = [line for line in lines if line.startswith("frontier")]
     assert frontier.split("  ")[-1].strip() == "never run"
-    assert "batch, extended" in frontier
+    assert "  8 MI250X 64 GB  batch, extended  " in frontier
     assert max(map(len, job.output.splitlines())) <= 100
 
 
 def test_the_plan_of_a_campaign_is_listed_for_each_site_with_a_gpu(tmp_path):
     words = ["sites", "--plan", "smoke", "--results", str(tmp_path / "new")]
     job = CliRunner().invoke(app, words)
-    listed = [line.split()[0] for line in job.output.splitlines()[1:]]
-    assert listed == [name for name in SHIPPED if load_site(name).gpu]
+    head, *lines, without = job.output.splitlines()
+    assert [line.split()[0] for line in lines] == [n for n in SHIPPED if load_site(n).gpu]
+    assert without.endswith("table [gpu] of a site file: local, lsf, pbs, slurm")
+    end = head.index("node-hours") + len("node-hours")
+    assert all(line[end - 1].isdigit() and line[end : end + 2] == "  " for line in lines)
 
 
 def test_doctor_prints_versions_site_scheduler_and_node_between_two_marks(monkeypatch):

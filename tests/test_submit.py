@@ -391,6 +391,45 @@ def test_an_answer_of_another_form_is_no_empty_queue(commands, answer):
         Pbs().states(["7.pbs"])
 
 
+OTHER_FORMS = [
+    (Slurm(), "squeue", "7", ['{"jobs": [{"job_id": 7}]}', "tiny 7 R", "user=me job=7"], "17 R"),
+    (Lsf(), "bjobs", "7", ["Job <7>, Job Name <tiny>, Status <RUN>", "JOBID: 7"], "17 RUN"),
+    (
+        Pbs(),
+        "qstat",
+        "7[].pbs",
+        ["Job Id: 7[].pbs\n    job_state = Q", '{"jobs": {"7[].pbs": {}}}'],
+        '{"Jobs": {"17[].pbs": {"job_state": "Q", "depend": "afterany:7[].pbs"}}}',
+    ),
+]
+
+
+@pytest.mark.parametrize(("scheduler", "command", "job", "forms", "others"), OTHER_FORMS)
+def test_a_job_that_is_told_in_another_form_is_not_held_for_gone(
+    commands, scheduler, command, job, forms, others, tmp_path
+):
+    for said in forms:
+        commands.says(command, f"Dear user, 2 nodes are down\n{said}\n")
+        with pytest.raises(SchedulerError, match="so it is unknown which jobs are in the queue"):
+            scheduler.states([job])
+        commands.says(command, said.replace(job, "nnlc-1"))
+        with pytest.raises(SchedulerError, match="so it is unknown which jobs are in the queue"):
+            scheduler.find("nnlc-1", tmp_path)
+    for said in ("Dear user, 2 nodes are down", others, ""):
+        commands.says(command, said)
+        assert scheduler.states([job]) == {job: []}
+        assert scheduler.find("nnlc-1", tmp_path) is None
+
+
+def test_an_option_that_a_scheduler_lacks_is_told_as_one_of_another_version(commands):
+    commands.says("squeue", "squeue: unrecognized option '--federation'", status=1)
+    with pytest.raises(SchedulerError, match=r"'--federation'\nthis Slurm lacks an option"):
+        Slurm().states(["7"])
+    commands.says("bjobs", "bjobs: illegal option -- o", status=255)
+    with pytest.raises(SchedulerError, match=r"\nthis LSF lacks .*; bsub -V tells its version"):
+        Lsf().states(["7"])
+
+
 def test_a_log_folder_that_qsub_would_take_for_a_host_is_in_no_directive(tmp_path):
     results = ResultsFolder(tmp_path / "a:b")
     results.open(load_campaign(write_campaign(tmp_path)))

@@ -1,5 +1,6 @@
 """Plan as text, in lines of at most 100 characters; the command that starts it is one line."""
 
+import re
 from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
@@ -12,6 +13,8 @@ from nnlc.wording import counted, some_of
 
 _WIDTH = 100
 _LABEL = 14
+_NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:s|min|h|d|%|GB|MB)\b|%)")
+"""Number before its unit: no line ends between the two."""
 _NAMED = 3
 """Number of networks that a warning names."""
 
@@ -33,8 +36,9 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 def labelled_lines(facts: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Yield pairs of a label and a text as lines in two columns."""
     for label, text in facts:
-        for number, line in enumerate(wrap(text, _WIDTH - _LABEL, break_on_hyphens=False)):
-            yield f"{'' if number else label:<{_LABEL}}{line}"
+        together = _NUMBER_AND_UNIT.sub("\\1\xa0", text)
+        for number, line in enumerate(wrap(together, _WIDTH - _LABEL, break_on_hyphens=False)):
+            yield f"{'' if number else label:<{_LABEL}}{line}".replace("\xa0", " ")
 
 
 def _facts(plan: Plan) -> Iterator[tuple[str, str]]:

@@ -31,21 +31,25 @@ def plan_rows(campaign: str, results: Path | None) -> Iterator[str]:
     Raises:
         NnlcError: the campaign can't be planned.
     """
-    rows, trouble = [], list[str]()
+    rows, trouble, without_gpu = [], list[str](), list[str]()
     for name in shipped_names("site_configs", ".toml"):
         site = load_site(name)
-        if site.gpu is not None:
-            try:
-                plan = plan_campaign(campaign, name, site, results, PlanRequest(), [])
-            except SiteError as problem:
-                trouble.append(f"{name}: {problem}")
-                continue
-            rows.append((name, *_plan_row(plan)))
+        if site.gpu is None:
+            without_gpu.append(name)
+            continue
+        try:
+            plan = plan_campaign(campaign, name, site, results, PlanRequest(), [])
+        except SiteError as problem:
+            trouble.append(f"{name}: {problem}")
+            continue
+        rows.append((name, *_plan_row(plan)))
     if not rows:
         raise SiteError("\n".join(trouble))
-    heads = ("site", "GPU time", "longest", "job", "queue", "jobs", "node-hours", "makespan")
-    yield from _columns([heads, *rows])
+    numbers = ("GPU time", "longest network", "jobs", "node-hours", "makespan")
+    heads = ("site", *numbers[:2], "job", "queue", *numbers[2:])
+    yield from _columns([heads, *rows], numbers)
     yield from trouble
+    yield f"no plan without table [gpu] of a site file: {', '.join(without_gpu)}"
 
 
 def _plan_row(plan: Plan) -> Sequence[str]:
@@ -63,16 +67,20 @@ def _plan_row(plan: Plan) -> Sequence[str]:
 
 
 def _node(site: Site) -> str:
-    model = site.gpu.model.partition(" (")[0] if site.gpu else "by default"
-    return f"{site.gpus_per_node} {model}"
+    if site.gpu is None:
+        return f"{site.gpus_per_node} by default"
+    model = site.gpu.model.partition(" (")[0].rpartition(" ")[2]  # without its manufacturer
+    return f"{site.gpus_per_node} {model} {site.gpu.memory_gigabytes:g} GB"
 
 
 def _queues(site: Site) -> str:
     return ", ".join(site.queues) or "-"
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _columns(rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> Iterator[str]:
+    """Yield the lines of a table, of which columns with some heads are aligned at the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    signs = [">" if head in numbers else "<" for head in rows[0]]
     for row in rows:
-        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        cells = (f"{c:{sign}{width}}" for c, sign, width in zip(row, signs, widths, strict=True))
         yield "  ".join(cells).rstrip()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from nnlc.errors import SchedulerError
+from nnlc.schedulers.answers import unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def sacct_runs(said: str) -> Iterator[AccountedRun]:
                 job, began, int(elapsed), int(nodes), int(gpus[1]) if gpus else None, words
             )
     if not understood and "|" in said:
-        raise _unreadable("sacct", said)
+        raise unreadable("sacct", said)
 
 
 def bacct_runs(said: str) -> Iterator[AccountedRun]:
@@ -84,7 +84,7 @@ def bacct_runs(said: str) -> Iterator[AccountedRun]:
         seconds = max(0, int(times[2]) - int(times[1]))
         yield AccountedRun(job[1], began, seconds, len(hosts), None, times[3].upper())
     if not found and "Job <" in said:
-        raise _unreadable("bacct", said)
+        raise unreadable("bacct", said)
 
 
 def qstat_run(job: str, about: Mapping[str, Any]) -> AccountedRun | None:
@@ -122,8 +122,3 @@ def _lsf_time(text: str, year: str | None) -> float | None:
     if found is not None and year is None and found > this.timestamp() + 24 * 3600:
         return _local_time(f"{text} {this.year - 1}", "%a %b %d %H:%M:%S %Y")
     return found
-
-
-def _unreadable(command: str, said: str) -> SchedulerError:
-    first = said.strip().splitlines()[0]
-    return SchedulerError(f"{command} answered in a form that nnlc can't read: {first[:200]!r}")

@@ -5,6 +5,7 @@ Users have such variables from a profile, or from a job in which they work, not 
 """
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,6 +19,19 @@ from nnlc.system.files import open_regular
 
 ANSWER_SECONDS = 60.0
 """Time that a scheduler has to answer; busy schedulers take long."""
+
+
+_UNKNOWN_OPTION = re.compile(r"(unrecogni[sz]ed|illegal|invalid|unknown|bad) option", re.I)
+
+
+def _another_version(queue: Queue) -> str:
+    """Return a hint for a command that does not know an option."""
+    words = " ".join(queue.version_command)
+    return (
+        f"this {queue.title} lacks an option of nnlc or of the script"
+        + (f"; {words} tells its version" if words else "")
+        + "; its own commands show and cancel jobs"
+    )
 
 
 def scheduler_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -95,5 +109,6 @@ def run_command(
     said = f"{done.stdout}\n{done.stderr}"
     if done.returncode and not any(word in said for word in gone_is_fine):
         refused = UnansweredError if queue.no_answer.search(said) else SchedulerError
-        raise refused(f"{words[0]} refused: {said.strip() or 'it said nothing'}")
+        hint = f"\n{_another_version(queue)}" if _UNKNOWN_OPTION.search(said) else ""
+        raise refused(f"{words[0]} refused: {said.strip() or 'it said nothing'}{hint}")
     return said

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnlc.schedulers.answers import check_unread
 from nnlc.schedulers.options import COUNT, OptionTable
 from nnlc.schedulers.scheduler import Queue, number_of
 
@@ -131,14 +132,14 @@ class Lsf(Queue):
 
     def find(self, mark: str, script: Path) -> str | None:
         del script  # the mark suffices
-        for number, about in self._bjobs("jobid job_description delimiter='|'", "|"):
+        for number, about in self._bjobs([mark], "jobid job_description delimiter='|'", "|"):
             if mark in about:
                 return number
         return None
 
     def states(self, jobs: Sequence[str]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {job: [] for job in jobs}
-        for number, state in self._bjobs("jobid stat", " ", "-a", *jobs) if jobs else ():
+        for number, state in self._bjobs(jobs, "jobid stat", " ", "-a", *jobs) if jobs else ():
             if number in found and state not in self.over:
                 found[number].append(state)
         return found
@@ -155,14 +156,22 @@ class Lsf(Queue):
         numbers = dict.fromkeys(re.sub(r"\[.*", "", job) for job in jobs)
         return list(bacct_runs(self._run("bacct", "-UF", "-l", *numbers, gone_is_fine=gone)))
 
-    def _bjobs(self, form: str, separator: str, *words: str) -> Iterator[tuple[str, str]]:
-        """Yield each job of bjobs: its ID without an array index, and its other fields."""
+    def _bjobs(
+        self, about: Sequence[str], form: str, separator: str, *words: str
+    ) -> Iterator[tuple[str, str]]:
+        """Yield each job of bjobs: its ID without an array index, and its other fields.
+
+        Raises:
+            SchedulerError: what it says of the jobs or marks in `about` has another form.
+        """
         gone = ["No unfinished job", "No job found", "is not found"]
         words = ("bjobs", "-noheader", *words[:1], "-o", form, *words[1:])
         for line in self._run(*words, gone_is_fine=gone).splitlines():
             name, _, rest = line.strip().partition(separator)
             if number := re.match(r"\d+", name):
                 yield number[0], rest.strip()
+            else:
+                check_unread("bjobs", line, about, gone)
 
 
 SCHEDULER = Lsf()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnlc.errors import SchedulerError
+from nnlc.schedulers.answers import check_unread, unread_queue
 from nnlc.schedulers.options import COUNT, OptionTable
 from nnlc.schedulers.scheduler import Queue, number_of
 
@@ -120,7 +120,7 @@ class Pbs(Queue):
 
     def find(self, mark: str, script: Path) -> str | None:
         del script  # the mark suffices
-        for job, about in self._qstat():
+        for job, about in self._qstat([mark]):
             variables = about.get("Variable_List")
             if isinstance(variables, dict) and variables.get(_MARK) == mark:
                 return job
@@ -128,7 +128,7 @@ class Pbs(Queue):
 
     def states(self, jobs: Sequence[str]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {job: [] for job in jobs}
-        told = dict(self._qstat("-t", *jobs)) if jobs else {}
+        told = dict(self._qstat(jobs, "-t", *jobs)) if jobs else {}
         arrays = {_whole(name) for name in told if name != _whole(name)}
         for name, about in told.items():
             job, state = _whole(name), about.get("job_state")
@@ -144,29 +144,30 @@ class Pbs(Queue):
     def accounting(self, jobs: Sequence[str]) -> "list[AccountedRun]":
         from nnlc.schedulers.accounting import qstat_run
 
-        told = self._qstat("-x", "-t", *jobs)
+        told = self._qstat(jobs, "-x", "-t", *jobs)
         runs = (qstat_run(job, about) for job, about in told if "[]" not in job)
         return [run for run in runs if run is not None]
 
-    def _qstat(self, *words: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _qstat(self, wanted: Sequence[str], *words: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield each job that is in the queue, or element of an array, with its attributes.
 
         Raises:
-            SchedulerError: the answer is no JSON of the form that qstat(1B) describes.
+            SchedulerError: the answer has another form than the JSON that qstat(1B) describes, or
+                it speaks in one of the jobs or marks that are wanted.
         """
         said = self._run("qstat", "-f", "-F", "json", *words, gone_is_fine=_GONE)
         begin = said.find("{")
         if begin < 0:
+            check_unread("qstat -f -F json", said, wanted, _GONE)
             return
         try:
             # Variables of a job may have characters that no JSON text has: not strict.
             answer = json.JSONDecoder(strict=False).raw_decode(said, begin)[0]
             jobs = answer.get("Jobs", {}).items()
         except (ValueError, AttributeError):
-            raise SchedulerError(
-                "qstat -f -F json answered in a form that nnlc can't read, so it is unknown which "
-                f"jobs are in the queue: {said[begin : begin + 200]!r}; see qstat"
-            ) from None
+            raise unread_queue("qstat -f -F json", said[begin:]) from None
+        if "Jobs" not in answer:
+            check_unread("qstat -f -F json", said, wanted, _GONE)
         for name, about in jobs:
             if isinstance(about, dict):
                 yield name, about

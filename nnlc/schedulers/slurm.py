@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnlc.errors import SchedulerError, UnansweredError
+from nnlc.schedulers.answers import check_unread
 from nnlc.schedulers.scheduler import Queue, number_of
 from nnlc.schedulers.slurm_options import SBATCH, SRUN
 
@@ -145,7 +146,7 @@ class Slurm(Queue):
 
     def find(self, mark: str, script: Path) -> str | None:
         for clusters in dict.fromkeys([self._directive(script, "clusters"), asked_clusters(), ""]):
-            for cluster, line in self._squeue(clusters, "--me", "--format=%F %k"):
+            for cluster, line in self._squeue(clusters, [mark], "--me", "--format=%F %k"):
                 number, _, about = line.partition(" ")
                 if mark in about:
                     return _job(number, cluster)
@@ -155,9 +156,9 @@ class Slurm(Queue):
         found: dict[str, list[str]] = {job: [] for job in jobs}
         pairs = [_parts(job) for job in jobs]
         for clusters in dict.fromkeys(clusters for _, clusters in pairs):
-            numbers = ",".join(number for number, place in pairs if place == clusters)
-            words = ["--array", f"--jobs={numbers}", "--format=%F %T"]
-            for _, line in self._squeue(clusters, *words):
+            numbers = [number for number, place in pairs if place == clusters]
+            words = ["--array", f"--jobs={','.join(numbers)}", "--format=%F %T"]
+            for _, line in self._squeue(clusters, numbers, *words):
                 number, _, state = line.partition(" ")
                 if (job := _job(number, clusters)) in found and state not in self.over:
                     found[job].append(state)
@@ -192,18 +193,25 @@ class Slurm(Queue):
             runs += sacct_runs(said)
         return runs
 
-    def _squeue(self, clusters: str, *words: str) -> Iterator[tuple[str, str]]:
-        """Yield the cluster and the line of each job that squeue shows, in all partitions."""
+    def _squeue(
+        self, clusters: str, about: Sequence[str], *words: str
+    ) -> Iterator[tuple[str, str]]:
+        """Yield the cluster and the line of each job that squeue shows, in all partitions.
+
+        Raises:
+            SchedulerError: what it says of the jobs or marks in `about` has another form.
+        """
+        gone = ["Invalid job id"]
         where = f"--clusters={clusters}" if clusters else "--federation"
         words = ("squeue", "--all", where, *words)
         cluster = clusters
-        for line in self._run(
-            *words, without=[_CLUSTERS], gone_is_fine=["Invalid job id"]
-        ).splitlines():
+        for line in self._run(*words, without=[_CLUSTERS], gone_is_fine=gone).splitlines():
             if line.startswith("CLUSTER: "):
                 cluster = line.removeprefix("CLUSTER: ").strip()
-            else:
+            elif re.match(r"\s*\d+(\s|$)", line):
                 yield cluster, line.strip()
+            else:
+                check_unread("squeue", line, about, gone)
 
 
 SCHEDULER = Slurm()
