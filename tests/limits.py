@@ -62,6 +62,11 @@ def wait_until(
     return found
 
 
+def same_length(one: float, other: float) -> bool:
+    """Return True if two clocks agree on a job's seconds: within 5, or more beside other work."""
+    return abs(one - other) <= 5 * max(1.0, os.getloadavg()[1] / (os.cpu_count() or 1))
+
+
 def _said(process: subprocess.Popen[Any]) -> str:
     """What an ended process has printed into its pipe, which its children may hold open."""
     pipe = process.stdout

@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
-from limits import HANG_SECONDS, let_pass, wait_until
+from limits import HANG_SECONDS, let_pass, same_length, wait_until
 from lsf_cluster import Lsf
 from typer.testing import CliRunner
 from worker_jobs import (
     TWO,
+    accounted,
     events,
     run_worker,
     slow_steps,
@@ -38,6 +39,12 @@ def lsf(tmp_path):
 def at_once(monkeypatch):
     """A job that ended quickly may start itself again."""
     monkeypatch.setattr(render, "LEAST_SECONDS", 0)
+
+
+def nnlc(*words: object, status: int = 0) -> str:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == status, f"{done.output}\n{done.exception!r}"
+    return done.output
 
 
 def told(lsf: Lsf, job: str, count: int) -> list[dict]:
@@ -180,11 +187,6 @@ def test_submit_status_and_cancel_see_every_element_whatever_the_user_and_the_si
     monkeypatch.setattr(submitting, "LEAVE_SECONDS", HANG_SECONDS)
     lsf.site(1)  # writes its file
 
-    def nnlc(*words: object, status: int = 0) -> str:
-        done = CliRunner().invoke(app, [str(word) for word in words])
-        assert done.exit_code == status, f"{done.output}\n{done.exception!r}"
-        return done.output
-
     site = Path("site.toml")
     site.write_text(f'python = "{lsf.folder / "python-recorder"}"\n{site.read_text()}')
     place = ["smoke", "--site", "site.toml", "--results", "r", "--elements", 2]
@@ -261,20 +263,30 @@ def test_a_bad_node_and_a_walltime_too_short_are_survived_by_a_chain_to_the_same
 
 
 def test_an_array_with_a_killed_element_is_finished_by_submitting_it_again_to_the_same_bytes(
-    lsf, two_networks
+    lsf, two_networks, monkeypatch
 ):
     campaign, expected = two_networks
+    for name, value in (lsf.environment | slow_job(lsf.folder, "101")).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(lsf.folder)
+    lsf.site(1)  # writes its file
     results = lsf.folder / "results here"
-    script = lsf.render(campaign, 1, elements=2, results=str(results), python=sys.executable)
-    job = lsf.submit(script, **slow_job(lsf.folder, "101"))
+    place = [campaign, "--site", "site.toml", "--results", results, "--python", sys.executable]
+    nnlc("submit", *place, "--elements", 2)
+    job, again = "101", "102"
     wait_for(results, "start", 2)
     lsf.run("bkill", job)
     lsf.wait(job)
     assert [stat for _, _, stat, _ in lsf.jobs()] == ["EXIT", "EXIT"]  # killed: no next job
     assert len(tables(results)) < len(expected)
-    again = lsf.submit(script)
+    nnlc("submit", *place, "--elements", 2)
     lsf.wait(again)
     assert lsf.states(again) == ["DONE", "DONE"], lsf.logs()
     assert tables(results) == expected
     started = {event["rank"] for event in events(results, "start")}
     assert started == {0}
+    # What was spent, beside LSF's figures.
+    both = accounted(nnlc("spent", results))
+    states = {"101[1]": "EXIT", "101[2]": "EXIT", "102[1]": "DONE", "102[2]": "DONE"}
+    assert {id_: state for id_, _, _, state in both} == states
+    assert all(same_length(ours, theirs) for _, ours, theirs, _ in both), both

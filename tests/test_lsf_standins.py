@@ -1,4 +1,4 @@
-"""The stand-ins for bsub, bjobs, bkill and jsrun: what they refuse, and what becomes of a job."""
+"""The stand-ins for LSF's commands and jsrun: what they refuse, and what becomes of a job."""
 
 import importlib
 from importlib.machinery import SourceFileLoader
@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from limits import let_pass, wait_until
+from limits import HANG_SECONDS, let_pass, wait_until
 from lsf_cluster import STANDINS, Lsf
 from rendered_scripts import rendered
 
@@ -193,6 +193,13 @@ def test_a_job_is_warned_then_told_to_end_then_killed(lsf):
     lsf.wait(job)
     assert lsf.jobs() == [(job, "0", "EXIT", "140")]
     assert "TERM_RUNLIMIT" in out.read_text()
+    # bacct: -UF leaves lines whole, and its times are in seconds.
+    whole, broken = (lsf.run("bacct", *words, "-l", job).splitlines() for words in (["-UF"], []))
+    assert "Completed <exit>; TERM_RUNLIMIT: job killed after" in "\n".join(whole)
+    assert max(map(len, broken)) == 79 < max(map(len, whole))
+    columns = whole.index("Accounting information about this job:") + 2
+    _, wait, turnaround, *_ = map(float, whole[columns].split()[:3])
+    assert 0 <= turnaround - wait - 131 * 60 < HANG_SECONDS
 
 
 def test_time_can_run_faster(lsf):
@@ -228,6 +235,9 @@ def test_four_run_at_a_time_and_bkill_ends_what_runs_and_what_waits(lsf, tmp_pat
     lsf.wait(job)
     assert lsf.jobs()[0] == (job, "1", "EXIT", "130")
     assert "already finished" in lsf.run("bkill", job, status=255)
+    ended = lsf.run("bacct", "-UF", "-l", job)
+    assert (ended.count(f"\nJob <{job}["), ended.count("] dispatched ")) == (6, 4)
+    assert "No matching job found" in lsf.run("bacct", "-l", "999", status=255)
     assert "No matching job found" in lsf.run("bkill", "999", status=255)
     assert "Job <999> is not found" in lsf.run("bjobs", "999", status=255)
     assert lsf.run("bjobs") == "No unfinished job found\n"

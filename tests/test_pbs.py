@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from limits import HANG_SECONDS, wait_until
+from limits import HANG_SECONDS, same_length, wait_until
 from pbs_cluster import STANDINS, Pbs
 from rendered_scripts import shipped
 from typer.testing import CliRunner
 from worker_jobs import (
     TWO,
+    accounted,
     events,
     processes,
     run_worker,
@@ -317,3 +318,13 @@ def test_a_cancelled_array_that_is_submitted_again_and_loses_a_node_ends_with_th
         assert pbs.wait(f"102[{index}].pbs-01")["Exit_status"] == 0, pbs.logs()
     assert pbs.jobs()[lost]["run_count"] == 2
     assert tables(Path("r")) == expected
+    # What was spent, beside the server's figures: of a job that ran again, its last run.
+    told = nnlc("spent", "r")
+    jobs = ["101[0].pbs-01", "101[1].pbs-01", lost, "102[1].pbs-01"]
+    assert sorted(job for job, *_ in accounted(told)) == jobs
+    for _, ours, theirs, _ in accounted(told):
+        assert same_length(ours, theirs) or same_length(ours + 301, theirs), told
+    assert "1 job above is not in PBS's accounting: PBS forgets" in told
+    pbs.configure(job_history=False)
+    assert "qstat: PBS is not configured to maintain job history" in nnlc("spent", "r")
+    pbs.configure()

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from limits import HANG_SECONDS, wait_until
+from limits import HANG_SECONDS, same_length, wait_until
 from slurm_cluster import SlurmCluster
 from typer.testing import CliRunner
-from worker_jobs import events, meddling, slow_steps, steps_done, tables
+from worker_jobs import accounted, events, meddling, slow_steps, steps_done, tables
 
 from nnlc.cli import app
 from nnlc.launching import render
@@ -227,7 +227,12 @@ def test_a_node_that_kills_every_trainer_is_left_out_by_the_next_link(
         assert (run.job, run.nodes) == (link.job, link.nodes) == (number, 2)
         assert run.began <= link.began + 1
         assert link.ended <= run.began + run.seconds + 1
-    assert job.nnlc("spent", job.results).count("; accounted ") == 2
+    told = accounted(job.nnlc("spent", job.results))
+    assert [(id_, state) for id_, _, _, state in told] == [
+        (number, "REQUEUED"),
+        (number, "COMPLETED"),
+    ]
+    assert all(same_length(ours, theirs) for _, ours, theirs, _ in told), told
 
 
 OF_THE_USER = {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -81,6 +82,13 @@ def events(results: Path, kind: str) -> list[dict]:
         for line in path.read_text().splitlines()
     ]
     return [event for event in lines if event["event"] == kind]
+
+
+def accounted(said: str) -> list[tuple[str, int, int, str]]:
+    """Jobs with both figures of `nnlc spent`: ID, journal's seconds, scheduler's, state."""
+    form = r"job (\S+), .*: ([\d,]+) s.*; accounted ([\d,]+) s on \d+ nodes?, (\w+)"
+    found = re.findall(form, said)
+    return [(job, int(a.replace(",", "")), int(b.replace(",", "")), s) for job, a, b, s in found]
 
 
 def start_worker(

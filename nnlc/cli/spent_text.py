@@ -1,23 +1,27 @@
 """Text of `nnlc spent`: hours by the journal and by the scheduler, and what is left to pay."""
 
+import re
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from nnlc.errors import SchedulerError
-from nnlc.launching.submit import jobs_of, scheduler_of_folder
+from nnlc.launching.submit import jobs_of, records
 from nnlc.reporting.progress_lines import TrainingTimes, training_times
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.open_jobs import running_jobs
 from nnlc.results.spent import PARTS, JobTime, job_times, total_hours
 from nnlc.results.status import read_status
 from nnlc.schedulers.accounting import AccountedRun
+from nnlc.schedulers.scheduler import Queue
+from nnlc.schedulers.scheduler_registry import queue_named
 from nnlc.wording import counted, first_few, printable
 
 MOST_JOBS = 40
 """Most jobs that have a line of their own."""
+SAME_START_SECONDS = 3600
+"""Longest time between the starts of one run by its scheduler and by its script, on slow nodes."""
 
 
 def spent_lines(path: Path) -> Iterator[str]:
@@ -34,9 +38,9 @@ def spent_lines(path: Path) -> Iterator[str]:
         yield f"{path}: no job has begun"
         return
     yield from _hours_lines(jobs)
-    runs, trouble = _accounted(results, jobs)
+    runs, told = _accounted(results, jobs)
     yield from first_few(list(_job_lines(jobs, runs)), MOST_JOBS)
-    yield from trouble
+    yield from told
     times = training_times(results, status.campaign, status.networks, status.history, status.left)
     yield from _price_lines(jobs, times)
 
@@ -53,43 +57,95 @@ def _hours_lines(jobs: Sequence[JobTime]) -> Iterator[str]:
 
 def _accounted(
     results: ResultsFolder, jobs: Sequence[JobTime]
-) -> tuple[list[AccountedRun], list[str]]:
-    """Return the runs that the scheduler has accounted, and lines on why there are none."""
+) -> tuple[dict[str, AccountedRun], list[str]]:
+    """Return the accounted run of each job in the journal, by its file, and lines on all runs."""
+    found: dict[str, AccountedRun] = {}
+    lines, unasked = list[str](), {job.name for job in jobs if job.job}
     try:
-        scheduler = scheduler_of_folder(results)
-        if scheduler is None:
-            return [], []
-        asked = list(dict.fromkeys(jobs_of(results, scheduler)))
-        runs = scheduler.accounting(asked) if asked else []
+        names = dict.fromkeys(record.scheduler for record in records(results))
     except SchedulerError as problem:
-        return [], [f"no figures of the scheduler, only the journal's: {problem}"]
+        return found, [_no_figures(problem)]
+    for name in names:
+        try:
+            scheduler = queue_named(name)
+            asked = list(dict.fromkeys(jobs_of(results, scheduler)))
+            numbers = {_number(job) for job in asked}
+            theirs = [job for job in jobs if job.name in unasked and _number(job.job) in numbers]
+            unasked.difference_update(job.name for job in theirs)
+            runs = scheduler.accounting(asked) if asked else []
+        except SchedulerError as problem:
+            lines.append(_no_figures(problem))
+        else:
+            pairs = _pairs(theirs, runs)
+            found |= pairs
+            lines += _sum_lines(scheduler, asked, runs, len(pairs), len(theirs) - len(pairs))
+    if unasked:
+        many = counted(len(unasked), "job above was", "jobs above were")
+        lines.append(f"{many} not submitted by 'nnlc submit': only the journal's figures")
+    return found, lines
+
+
+def _number(job: str) -> str:
+    """Return the number in a job's ID, such as 7 of 7_2, 7[2] and 7[2].server."""
+    return re.sub(r"\D.*", "", job)
+
+
+def _no_figures(problem: SchedulerError) -> str:
+    return f"no figures of the scheduler, only the journal's: {' '.join(str(problem).split())}"
+
+
+def _sum_lines(
+    scheduler: Queue,
+    asked: Sequence[str],
+    runs: Sequence[AccountedRun],
+    in_journal: int,
+    missing: int,
+) -> Iterator[str]:
+    """Yield a line on the accounted runs, and one on the starts that accounting lacks."""
+    title = scheduler.title
     if not runs:
-        return [], [f"{scheduler.title}'s accounting has none of these jobs: only the journal's"]
+        if asked:
+            yield f"{title}'s accounting has none of these jobs: only the journal's figures"
+        return
     nodes = sum(run.nodes * run.seconds for run in runs) / 3600
     gpus = sum((run.gpus or 0) * run.seconds for run in runs) / 3600
     on_gpus = f", {_hours(gpus)} GPU-hours" if gpus else ""
-    total = f"{counted(len(runs), 'run')} by {scheduler.title}'s accounting"
-    known = {job.job for job in jobs}
-    unknown = sum(run.job not in known for run in runs)
+    total = f"{counted(len(runs), 'run')} by {title}'s accounting"
+    unknown = len(runs) - in_journal
     note = f"; {counted(unknown, 'run')} of them not in the journal" if unknown else ""
-    return runs, [f"{total}: {_hours(nodes)} node-hours{on_gpus}{note}"]
+    yield f"{total}: {_hours(nodes)} node-hours{on_gpus}{note}"
+    if missing:
+        gaps = f": {scheduler.accounting_gaps}" if scheduler.accounting_gaps else ""
+        many = counted(missing, "job above is", "jobs above are")
+        yield f"{many} not in {title}'s accounting{gaps}"
 
 
-def _job_lines(jobs: Sequence[JobTime], runs: Sequence[AccountedRun]) -> Iterator[str]:
-    """Yield a line for each job, with the accounted run that began nearest to it."""
-    by_job = defaultdict[str, list[AccountedRun]](list)
-    for each in runs:
-        by_job[each.job].append(each)
+def _pairs(jobs: Sequence[JobTime], runs: Sequence[AccountedRun]) -> dict[str, AccountedRun]:
+    """Return the run of each job, by its file: of runs with its ID, the one that began nearest."""
+    near = sorted(
+        (abs(run.began - job.began), at, job.name)
+        for at, run in enumerate(runs)
+        for job in jobs
+        if run.job == job.job and abs(run.began - job.began) < SAME_START_SECONDS
+    )
+    found: dict[str, AccountedRun] = {}
+    taken = set[int]()
+    for _, at, name in near:
+        if at not in taken and name not in found:
+            taken.add(at)
+            found[name] = runs[at]
+    return found
+
+
+def _job_lines(jobs: Sequence[JobTime], runs: Mapping[str, AccountedRun]) -> Iterator[str]:
+    """Yield a line for each job, with its accounted run."""
     for job in jobs:
-        there = by_job[job.job]
-        distances = [abs(one.began - job.began) for one in there]
-        run = there.pop(distances.index(min(distances))) if there else None
         began = datetime.fromtimestamp(job.began, UTC)
         name = f"job {job.job}" if job.job else "a job without a script"
         words = f"{name}, {began:%Y-%m-%d %H:%M} UTC, {counted(job.nodes, 'node')}: "
         state = "" if job.is_over else ", runs" if job.runs else ", ended without a word"
         words += f"{job.seconds:,.0f} s{state}"
-        if run is not None:
+        if run := runs.get(job.name):
             words += (
                 f"; accounted {run.seconds:,.0f} s on {counted(run.nodes, 'node')}, {run.state}"
             )

@@ -188,8 +188,9 @@ def records(results: ResultsFolder) -> list[Record]:
 
 
 def jobs_of(results: ResultsFolder, scheduler: Queue) -> list[str]:
-    """Return a folder's jobs, whether they are in the queue or have ended."""
-    jobs = [record.job for record in records(results) if record.id is not None]
+    """Return a folder's jobs of a scheduler, whether they are in the queue or have ended."""
+    kept = (each for each in records(results) if scheduler.name == each.scheduler)
+    jobs = [record.job for record in kept if record.id is not None]
     return [*jobs, *(job for _, job in _chained(results.jobs_folder, scheduler))]
 
 

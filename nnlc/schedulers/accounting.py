@@ -1,8 +1,9 @@
 """Answers of the schedulers' accounting commands: how long each job ran, on how many nodes."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -44,7 +45,8 @@ def sacct_runs(said: str) -> Iterator[AccountedRun]:
     for line in said.splitlines():
         job, *fields = line.split("|")
         if len(fields) != 5 or not re.fullmatch(r"\d+(_\d+)?", job):
-            understood |= bool(re.match(r"\d[\w.+\[\]-]*\|", line)) and len(fields) == 5
+            # A step, or what waits of an array, such as 8_[4-9%2].
+            understood |= bool(re.match(r"\d[^|\s]*\|", line)) and len(fields) == 5
             continue
         nodes, state, start, elapsed, tres = fields
         began = _local_time(start, "%Y-%m-%dT%H:%M:%S")
@@ -52,13 +54,35 @@ def sacct_runs(said: str) -> Iterator[AccountedRun]:
             understood |= start in ("Unknown", "None", "")
         elif nodes.isdigit() and elapsed.isdigit():
             understood = True
-            gpus = re.search(r"(?:^|,)gres/gpu=(\d+)", tres)
             words = state.partition(" ")[0]
-            yield AccountedRun(
-                job, began, int(elapsed), int(nodes), int(gpus[1]) if gpus else None, words
-            )
+            yield AccountedRun(job, began, int(elapsed), int(nodes), _slurm_gpus(tres), words)
     if not understood and "|" in said:
         raise unreadable("sacct", said)
+
+
+def _slurm_gpus(tres: str) -> int | None:
+    """Return the GPUs in a list of resources: of all types, or if only types are there, their sum.
+
+    slurm.conf(5), AccountingStorageTRES, decides which are there.
+    """
+    counts = {kind: int(count) for kind, count in re.findall(r"gres/gpu(:[^=,]+)?=(\d+)", tres)}
+    return counts.get("", sum(counts.values())) if counts else None
+
+
+def completed_runs(said: str) -> Iterator[AccountedRun]:
+    """Yield the runs in the answer of sacct --completion, where Slurm records only ends of jobs.
+
+    Slurm 22.05 records a job that is requeued as pending, and one that is cancelled while it waits
+    without nodes. It gives an element of an array a number of its own, except the last, which gets
+    the array's; sacct does not know these words of its file, and complains of them.
+
+    Raises:
+        SchedulerError: the answer has another form.
+    """
+    arrays = re.findall(r"Unknown type ArrayJobId: (\d+)", said)
+    for run in sacct_runs(said):
+        if run.nodes and run.job not in arrays:
+            yield replace(run, state="REQUEUED") if run.state == "PENDING" else run
 
 
 def bacct_runs(said: str) -> Iterator[AccountedRun]:
@@ -77,12 +101,12 @@ def bacct_runs(said: str) -> Iterator[AccountedRun]:
             found |= started is None and times is not None  # it ended before it began
             continue
         began = _lsf_time(started[1], started[2])
-        hosts = {name.rpartition("*")[2] for name in re.findall(r"<([^>]+)>", started[3])}
-        if began is None or not hosts:
+        nodes = _lsf_nodes(re.findall(r"<([^>]+)>", started[3]))
+        if began is None or not nodes:
             continue
         found = True
         seconds = max(0, int(times[2]) - int(times[1]))
-        yield AccountedRun(job[1], began, seconds, len(hosts), None, times[3].upper())
+        yield AccountedRun(job[1], began, seconds, nodes, None, times[3].upper())
     if not found and "Job <" in said:
         raise unreadable("bacct", said)
 
@@ -101,7 +125,9 @@ def qstat_run(job: str, about: Mapping[str, Any]) -> AccountedRun | None:
     hours, minutes, seconds = map(int, walltime.groups())
     nodes, gpus = _count(asked.get("nodect")), _count(asked.get("ngpus"))
     length = 3600 * hours + 60 * minutes + seconds
-    return AccountedRun(job, began, length, nodes or 1, gpus, str(about.get("job_state")))
+    status = about.get("Exit_status")
+    state = "runs" if status is None else f"exit status {status}"
+    return AccountedRun(job, began, length, nodes or 1, gpus, state)
 
 
 def _count(value: object) -> int | None:
@@ -113,6 +139,19 @@ def _local_time(text: str, form: str) -> float | None:
         return datetime.strptime(text, form).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def _lsf_nodes(hosts: list[str]) -> int:
+    """Return the number of nodes of a job, given its hosts as LSF tells them: NAME or SLOTS*NAME.
+
+    Where jsrun starts ranks, a launch node with one slot comes first, which is no node of the job.
+    """
+    slots = Counter[str]()
+    for host in hosts:
+        count, _, name = host.rpartition("*")
+        slots[name] += int(count) if count.isdigit() else 1
+    first, *others = slots.values()
+    return len(others) if first == 1 and others and min(others) > 1 else len(slots)
 
 
 def _lsf_time(text: str, year: str | None) -> float | None:

@@ -53,6 +53,7 @@ class Lsf(Queue):
     account_option, nodes_option, walltime_option = "P", "nnodes", "W"
     queue_options = ("q",)
     version_command = ("bsub", "-V")
+    accounting_gaps = "bacct has jobs that ended, as far back as LSF's newest accounting file goes"
     walltime_forms = "it must be [hours:]minutes: LSF has no seconds"
     exclusive_directives = ("-x",)
     array_option, first_index, array_forms = "J", 1, "it must be as NAME[1-9], from 1 on"

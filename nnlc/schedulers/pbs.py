@@ -57,6 +57,9 @@ class Pbs(Queue):
     account_option, nodes_option, walltime_option = "A", "select", "walltime"
     queue_options = ("q",)
     version_command = ("qstat", "--version")
+    accounting_gaps = (
+        "PBS forgets a job some days after its end, and all runs but the last of one that ran again"
+    )
     walltime_forms = "it must be [[HH:]MM:]SS"
     memory_directive = ":mem={}gb"  # within select, by the template
     exclusive_directives = ("-l place=scatter:exclhost",)

@@ -185,6 +185,8 @@ class Queue(Scheduler):
     no_answer: ClassVar[re.Pattern[str]] = re.compile(r"timed out|time out|not responding", re.I)
     """Pattern of errors after which the request may have been carried out all the same."""
 
+    accounting_gaps: ClassVar[str] = ""
+    """Words on the runs of jobs that its accounting lacks."""
     version_command: ClassVar[tuple[str, ...]] = ()
     """Command that prints its version."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnlc.errors import SchedulerError, UnansweredError
+from nnlc.errors import SchedulerError
 from nnlc.schedulers.answers import check_unread
 from nnlc.schedulers.scheduler import Queue, number_of
 from nnlc.schedulers.slurm_options import SBATCH, SRUN
@@ -31,6 +31,7 @@ _BY_HAND = (
     '--element "$((SLURM_ARRAY_TASK_ID - 1))" of one that began at 1'
 )
 _CLUSTERS = "SLURM_CLUSTERS"
+_NO_ACCOUNTING = "accounting storage is disabled"
 
 
 class Slurm(Queue):
@@ -42,6 +43,7 @@ class Slurm(Queue):
     account_option, nodes_option, walltime_option = "account", "nodes", "time"
     queue_options, may_bind_gpus = ("partition", "qos"), True
     version_command = ("sinfo", "--version")
+    accounting_gaps = "without slurmdbd, Slurm tells jobs that ended, but not elements of arrays"
     walltime_forms = "Slurm takes M, M:S, H:M:S, D-H, D-H:M and D-H:M:S"
     memory_directive, exclusive_directives = "--mem={}G", ("--exclusive", "--mem=0")
     array_option, array_forms = "array", "it must be as 0-9, 0-9:3 or 1,4%2"
@@ -171,7 +173,7 @@ class Slurm(Queue):
         self._run("scancel", *where, number, without=[_CLUSTERS], gone_is_fine=gone)
 
     def accounting(self, jobs: Sequence[str]) -> "list[AccountedRun]":
-        from nnlc.schedulers.accounting import SACCT_FORMAT, sacct_runs
+        from nnlc.schedulers.accounting import SACCT_FORMAT, completed_runs, sacct_runs
 
         pairs = [_parts(job) for job in jobs]
         runs: list[AccountedRun] = []
@@ -182,15 +184,17 @@ class Slurm(Queue):
             try:
                 every = ["--duplicates", "--allocations"]
                 said = self._run("sacct", *every, *words, f"--jobs={ids}", without=[_CLUSTERS])
-            except UnansweredError:
-                raise
             except SchedulerError as problem:
+                if _NO_ACCOUNTING not in str(problem):
+                    raise
                 try:  # where only completions of jobs are recorded
                     words = ["--completion", *words, f"--jobs={ids}"]
                     said = self._run("sacct", *words, without=[_CLUSTERS])
                 except SchedulerError:
                     raise problem from None
-            runs += sacct_runs(said)
+                runs += completed_runs(said)
+            else:
+                runs += sacct_runs(said)
         return runs
 
     def _squeue(

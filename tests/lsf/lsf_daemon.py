@@ -24,6 +24,8 @@ BETWEEN_MINUTES = 1 / 6
 """Between the signals of bkill: LSF's JOB_TERMINATE_INTERVAL, 10 seconds."""
 RUNLIMIT_CODE = 128 + signal.SIGUSR2
 LAUNCH_NODE = "batch1"
+SLOTS = 42
+"""Slots of each other node."""
 LONGEST_HOSTS = 4096
 """LSF sets no LSB_HOSTS that would be longer."""
 
@@ -31,7 +33,7 @@ LONGEST_HOSTS = 4096
 def job_environment(queue: Queue, job_id: int, job: Submission, index: int) -> dict[str, str]:
     """What a job sees: the submitter's variables and LSF's own, but never a TMPDIR."""
     name = job.name + (f"[{index}]" if index else "")
-    hosts = [f"node{number:04}" for number in range(1, job.nodes + 1) for _ in range(42)]
+    hosts = [f"node{number:04}" for number in range(1, job.nodes + 1) for _ in range(SLOTS)]
     hosts.insert(0, LAUNCH_NODE)
     host_file = queue.place(job_id) / "hosts"
     host_file.write_text("".join(f"{host}\n" for host in hosts))
@@ -68,6 +70,7 @@ class Running:
 
     element: Element
     process: subprocess.Popen
+    began_at: int
     later: list[tuple[float, str]] = field(default_factory=list)
     """Signals to come, each with the minute of it."""
     over: bool = False
@@ -127,7 +130,9 @@ class Daemon:
         output = self.file(self.job.output, element.index) or self.queue.place(self.id) / "mail"
         error = self.file(self.job.error, element.index) or output
         mode = "wb" if self.job.overwrite else "ab"
-        element.stat = "RUN"
+        element.stat, element.began = "RUN", time.time()
+        # The clock is read first: a test that hears of the job may let time pass at once.
+        began_at, end = self.queue.seconds(), self.queue.minutes() + self.job.minutes
         self.queue.update(self.id, element)
         with output.open(mode) as out, error.open("ab") as err:
             process = subprocess.Popen(
@@ -139,8 +144,7 @@ class Daemon:
                 stderr=err,
                 start_new_session=True,
             )
-        running = Running(element, process)
-        end = self.queue.minutes() + self.job.minutes
+        running = Running(element, process, began_at)
         if self.job.warning:
             name, before = self.job.warning
             running.later.append((end - before, name))
@@ -189,6 +193,7 @@ class Daemon:
             time.sleep(LOOK_SECONDS)
         if running.over:
             element.reason, code = "TERM_RUNLIMIT: job killed after its run limit", RUNLIMIT_CODE
+        element.took = self.queue.seconds() - running.began_at
         self.report(element, code)
         del self.running[element.index]
         element.stat, element.exit_code = ("EXIT", code) if code else ("DONE", None)

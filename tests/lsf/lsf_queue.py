@@ -8,7 +8,8 @@ $LSF_STANDIN/jobs/101/       job.json, script, 1.json of element 1 (0.json: no a
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lsf_options import Submission
@@ -28,6 +29,12 @@ class Element:
     stat: str = "PEND"
     exit_code: int | None = None
     reason: str = ""
+    submitted: float = field(default_factory=time.time)
+    """Seconds since 1970."""
+    began: float | None = None
+    """Seconds since 1970; None before it is dispatched."""
+    took: int | None = None
+    """Seconds that it ran, with those that `pass_time` added; None before it ends."""
 
 
 class Queue(StandinFolder):
@@ -82,6 +89,10 @@ class Queue(StandinFolder):
             "started": ("RUN", *FINISHED),
         }[condition]
         return bool(elements) and all(element.stat in states for element in elements)
+
+    def seconds(self) -> int:
+        """Return seconds that last a second, and that `pass_time` advances too."""
+        return round(60 * self.clock("60"))
 
     def minutes(self) -> float:
         """LSF's minutes, which last 60 seconds or $LSF_STANDIN_MINUTE; `pass_time` adds to them."""

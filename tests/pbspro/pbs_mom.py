@@ -39,6 +39,8 @@ class Running:
     process: subprocess.Popen
     began: float
     end: float
+    began_at: float
+    """The same on a clock whose seconds last a second, and that `pass_time` advances too."""
     later: list[tuple[float, str]] = field(default_factory=list)
     """Signals to come, each with the second of it."""
     overdue: bool = False
@@ -129,7 +131,7 @@ class Daemon(JobPlace):
         chunks = [(node, int(c.get("mpiprocs", 1))) for node in nodes for c in nodes[node]]
         node_file = self.place / f"nodes-{element.id(self.number)}"
         node_file.write_text("".join(f"{node}\n" * count for node, count in chunks))
-        element.begun, began = time.time(), self.server.seconds()
+        element.begun, began, began_at = time.time(), self.server.seconds(), self.server.clock("1")
         element.comment = f"Job run at {time.ctime()} on ({'+'.join(nodes)})"
         out, err = self.spool(element)
         with out.open("ab") as output, err.open("ab") as error:
@@ -144,7 +146,7 @@ class Daemon(JobPlace):
             )
         limit = self.job.resources.get("walltime")
         end = began + seconds(limit) if limit else float("inf")
-        self.running[element.index] = Running(element, process, began, end)
+        self.running[element.index] = Running(element, process, began, end, began_at)
         self.change([element], "R", element.comment)
 
     def look_at(self, running: Running) -> None:
@@ -161,9 +163,9 @@ class Daemon(JobPlace):
         missed = running.lost is not None and now >= running.lost + self.server.site.poll_downtime
         code = running.process.poll()
         if missed:
-            self.end(running, SISTER_FAILED, now)
+            self.end(running, SISTER_FAILED)
         elif code is not None and running.element.nodes[0] not in lost:
-            self.end(running, SIGNALLED - code if code < 0 else code, now)
+            self.end(running, SIGNALLED - code if code < 0 else code)
 
     def over_limit(self, running: Running, now: float) -> None:
         """End a job at its walltime: src/resmom/mom_main.c writes this line and terminates it."""
@@ -213,7 +215,7 @@ class Daemon(JobPlace):
         found = processes(self.mark(running.element))
         send(name, [p for p in found if name == "KILL" or session(p) == running.process.pid])
 
-    def end(self, running: Running, code: int, now: float) -> None:
+    def end(self, running: Running, code: int) -> None:
         """End a job with its script: whatever it left behind is killed, its output is copied."""
         element = running.element
         while processes(self.mark(element)):
@@ -221,7 +223,8 @@ class Daemon(JobPlace):
             time.sleep(LOOK_SECONDS)
         running.process.wait()
         del self.running[element.index]
-        element.used += now - running.began
+        # A run counts from zero: MoM does not get resources_used (src/…/master_job_attr_def.xml).
+        element.used = self.server.clock("1") - running.began_at
         shutil.rmtree(self.place / f"tmp-{element.id(self.number)}", ignore_errors=True)
         if code == SISTER_FAILED and self.job.rerunnable and not running.deleted:
             element.nodes = []  # RG 374: "if rerunnable, requeued"

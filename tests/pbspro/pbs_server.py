@@ -34,7 +34,7 @@ class Element:
     begun: float | None = None
     """Seconds since 1970."""
     used: float = 0.0
-    """Seconds of the server's clock that it ran."""
+    """Seconds that its last run took, with those that `pass_time` added."""
     run_count: int = 0
 
     def id(self, number: int) -> str:

@@ -46,6 +46,7 @@ class Site:
     max_queued: int = 100
     kill_delay: int = 10  # pbs_queue_attributes(7B): 10 seconds between SIGTERM and SIGKILL
     poll_downtime: int = 300  # src/include/job.h: PBS_MAX_POLL_DOWNTIME, then the job is killed
+    job_history: bool = True  # pbs_server_attributes(7B): job_history_enable
     submit_from_nodes: bool = True
 
 
