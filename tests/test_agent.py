@@ -3,13 +3,14 @@
 import os
 import signal
 import sys
+import threading
 from dataclasses import asdict
 
 import pytest
-from limits import Limit
+from limits import HANG_SECONDS, Limit
 
 from nnlc import load_campaign
-from nnlc.ranks import trainer_link
+from nnlc.ranks import agent, node_trouble, trainer_link
 from nnlc.ranks.agent import Agent
 from nnlc.ranks.mpi import Link
 from nnlc.ranks.notices import Notices
@@ -122,8 +123,9 @@ class AbortError(Exception):
     """Takes the place of the end of all ranks."""
 
 
-def test_a_rank_that_hears_rank_0_no_more_records_its_node_and_ends_the_job(
-    tmp_path, notices, without_torch, monkeypatch, capsys
+@pytest.mark.parametrize("disk_hangs", [False, True])
+def test_a_rank_that_hears_rank_0_no_more_records_its_node_if_it_can_and_ends_the_job(
+    tmp_path, notices, without_torch, monkeypatch, capsys, disk_hangs
 ):
     def abort(link, status):
         raise AbortError
@@ -141,10 +143,17 @@ def test_a_rank_that_hears_rank_0_no_more_records_its_node_and_ends_the_job(
         while True:
             yield None
 
+    if disk_hangs:
+        goes_on = threading.Event()
+        monkeypatch.setattr(agent, "RECORD_SECONDS", 0.0)
+        monkeypatch.setattr(node_trouble, "write_once", lambda *_: goes_on.wait(HANG_SECONDS))
     agents.append(Agent(Rank0(script), 1, notices))
     with pytest.raises(AbortError):
         agents[0].run()
     agents[0]._trainers[0].end()
+    if disk_hangs:
+        goes_on.set()
+        return
     assert [node.host for node in read_bad_nodes(tmp_path / "journal")] == ["n0"]
     assert "rank 1 has not heard from rank 0 for 600 s" in capsys.readouterr().err
 

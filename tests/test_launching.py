@@ -137,7 +137,7 @@ def test_more_nodes_or_minutes_than_the_site_has_are_refused_with_the_limit(tmp_
     with pytest.raises(SiteError, match=r"nodes = 9: slurm has max_nodes = 8"):
         render("paper", site, nodes=9)
     with pytest.raises(
-        SiteError, match=r"walltime_minutes = 361, but a job of 1 nodes on slurm may last 360"
+        SiteError, match=r"walltime_minutes = 361, but a job of 1 node on slurm may last 360"
     ):
         render("paper", site, walltime_minutes=361)
 

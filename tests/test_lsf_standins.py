@@ -10,6 +10,7 @@ import pytest
 from limits import HANG_SECONDS, let_pass, wait_until
 from lsf_cluster import STANDINS, Lsf
 from rendered_scripts import rendered
+from site_files import GOLDEN
 
 SUMMIT = rendered("summit", campaign="smoke", elements=2, nodes=2)
 
@@ -97,6 +98,15 @@ def test_bsub_takes_every_rendered_script(lsf, elements, nodes, minutes):
     text = rendered("summit", elements=elements, nodes=nodes, walltime_minutes=minutes)
     job = lsf.submit(script(lsf, text.replace("\nset ", "\nexit 0\nset ", 1)))
     lsf.wait(job, "DONE")
+
+
+@pytest.mark.parametrize("site", ["lsf", "summit"])
+def test_bsub_takes_the_golden_scripts_of_every_site(here, site, tmp_path):
+    options = importlib.import_module("lsf_options")
+    for path in sorted(GOLDEN.glob(f"{site}-*.sh")):
+        job = options.check([], options.read_script(path.read_text()), tmp_path)
+        assert job.warning == ("URG", 3)
+        assert len(job.indices) == {"smoke": 1, "array": 3, "paper": 12}[path.stem.split("-")[1]]
 
 
 def test_bsub_tells_all_that_summit_s_filter_finds_at_once(lsf):

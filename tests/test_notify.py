@@ -102,9 +102,13 @@ def test_a_command_that_fails_or_reads_nothing_is_told_in_words(command, problem
 def test_a_command_that_hangs_is_killed_with_all_that_it_started(tmp_path):
     pids = tmp_path / "pids"
     command = f"trap '' TERM INT; sleep 1000 & echo $! $$ > {pids}; wait; sleep 1000"
-    assert run_notify(command, {}, seconds=3) == "did not end within 3 s"
-    found = pids.read_text().split()
-    assert len(found) == 2
+    found: list[str] = []
+    for seconds in (1, 4, 16, 64, 256):  # until the machine is quick enough to start both
+        assert run_notify(command, {}, seconds=seconds) == f"did not end within {seconds} s"
+        found += pids.read_text().split() if pids.exists() else []
+        if len(found) > 1:
+            break
+    assert len(found) > 1
     for pid in map(int, found):
         wait_until(lambda pid=pid: not _runs(pid))
 

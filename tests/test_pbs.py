@@ -3,12 +3,14 @@
 import importlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from limits import HANG_SECONDS, same_length, wait_until
 from pbs_cluster import STANDINS, Pbs
 from rendered_scripts import shipped
+from site_files import GOLDEN
 from typer.testing import CliRunner
 from worker_jobs import (
     TWO,
@@ -145,6 +147,20 @@ def test_qsub_takes_the_rendered_script_of_every_site(name, elements, here, monk
     assert (job.output, len(job.chunks)) == ("/my logs/", site.nodes)
     assert job.indices == (list(range(here)) if min(here, elements) > 1 else [])
     assert job.resources["place"] == "scatter"
+
+
+@pytest.mark.parametrize("name", ["pbs", "polaris", "derecho"])
+def test_qsub_takes_the_golden_scripts_of_every_site(name, monkeypatch):
+    monkeypatch.syspath_prepend(STANDINS)
+    check = importlib.import_module("pbs_options").check
+    sites = importlib.import_module("pbs_site")
+    site = sites.SITES[name]
+    if name == "pbs":  # the queue that the user's site file names
+        site = replace(site, queues={**site.queues, "gpu": sites.Queue()})
+    for path in sorted(GOLDEN.glob(f"{name}-*.sh")):
+        job = check([], path.read_text(), "job.sh", site)
+        kind = path.stem.split("-")[1]
+        assert len(job.indices) == {"array": 3, "paper": 12}.get(kind, 0)
 
 
 def test_ranks_get_the_script_s_words_and_choose_by_their_number_on_the_node(pbs):

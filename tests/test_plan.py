@@ -173,7 +173,7 @@ def test_a_walltime_is_not_longer_than_twice_what_is_needed():
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ({"nodes": 5000}, "no bin of summit has 5000 nodes;.* nearest possible is --nodes 4608"),
+        ({"nodes": 5000}, "no bin of summit has 5,000 nodes;.* nearest possible is --nodes 4608"),
         ({"nodes": 0}, "--nodes 0: must be at least 1; the nearest possible is --nodes 1"),
         (
             {"minutes": 180, "nodes": 10},

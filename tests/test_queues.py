@@ -96,7 +96,7 @@ def test_a_queue_with_a_discount_is_the_cheaper_one(tmp_path):
     assert found.charge == pytest.approx(found.chosen.node_hours / 2)
 
 
-def test_a_queue_that_no_site_file_knows_is_used_without_limits_and_no_plan_counts_on_it():
+def test_a_queue_that_no_site_file_knows_is_used_without_limits_and_no_plan_counts_on_it(tmp_path):
     site = load_site("frontier", account="A", queue=["secret"])
     assert "#SBATCH --partition=secret\n" in render("smoke", site, nodes=99, walltime_minutes=9999)
     words = ["plan", "smoke", "--site", "frontier", "--account", "A", "--queue", "secret"]
@@ -105,6 +105,10 @@ def test_a_queue_that_no_site_file_knows_is_used_without_limits_and_no_plan_coun
     said = str(job.exception)
     assert "queue secret of frontier: no site file has its limits" in said
     assert "frontier has batch, extended" in said
+    own = tmp_path / "mine.toml"
+    own.write_text('extends = "frontier"\nname = "other"\nqueue = "secret"\n')
+    said = str(CliRunner().invoke(app, ["plan", "smoke", "--site", str(own)]).exception)
+    assert f'extends = "{own}"\n' in said
 
 
 def test_a_site_file_of_before_keeps_its_limits_whatever_the_queue(tmp_path):

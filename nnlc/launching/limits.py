@@ -159,8 +159,8 @@ def _check_minutes(minutes: int, nodes: int | None, site: Site) -> None:
         longest = site.longest_minutes(nodes) or 0
         enough = _nearest(site, nodes, minutes)
         raise SiteError(
-            f"--minutes {minutes}: a job of {nodes} nodes on {site.place} may last {longest}; "
-            f"the nearest possible is --minutes {longest}"
+            f"--minutes {minutes}: a job of {counted(nodes, 'node')} on {site.place} may last "
+            f"{longest}; the nearest possible is --minutes {longest}"
             + (f", or --nodes {enough}" if enough is not None else "")
         )
     if nodes is None and _nearest(site, 1, minutes) is None:

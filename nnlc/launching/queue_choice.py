@@ -49,7 +49,7 @@ def plan_campaign(
         NnlcError: the user must correct something.
     """
     if not site.knows_queue:
-        raise unknown_queue(site)
+        raise unknown_queue(site, name)
     loaded = load_campaign(campaign, accept_code=True)
     folder = ResultsFolder(results_path(results, loaded.name))
     plan = plan_in_queues(forecast_campaign(loaded, site, folder), request, any_queue=any_queue)

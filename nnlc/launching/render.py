@@ -197,8 +197,8 @@ def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
         raise SiteError(f"nodes = {nodes}: {problem}{hint}") from None
     if longest is not None and minutes > longest:
         raise SiteError(
-            f"walltime_minutes = {minutes}, but a job of {nodes} nodes on {site.place} may last "
-            f"{longest}{other_queues_for(site, nodes, minutes)}"
+            f"walltime_minutes = {minutes}, but a job of {counted(nodes, 'node')} on {site.place} "
+            f"may last {longest}{other_queues_for(site, nodes, minutes)}"
         )
     if not site.scheduler.has_queue:
         if asked is not None:

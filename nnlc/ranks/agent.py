@@ -6,6 +6,7 @@ An agent never imports torch and never trains, so no failure of a network can cr
 import contextlib
 import os
 import selectors
+import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ TICK_SECONDS = 0.1
 """Time between two calls of the gatherer's `tick`."""
 LONGEST_RESTART_SECONDS = 60.0
 """Longest wait before replacing a trainer that ended without work, as after a disk failure."""
+RECORD_SECONDS = 60.0
+"""Longest time to record that rank 0 is silent, before the job ends."""
 RANK_0 = 0
 _FOR_AGENTS = ("count", "configure", "check", "train", "leave", "stop")
 
@@ -147,14 +150,21 @@ class Agent:
             if self.gatherer is not None:
                 self.gatherer.nodes.silent(gone)
             elif self._configuration is not None:
-                from nnlc.ranks.node_trouble import record_silence  # few jobs need it
-
-                record_silence(self._link.rank, self._configuration)
+                # The disk may be what rank 0 waits for.
+                recording = threading.Thread(target=self._record_silence, daemon=True)
+                recording.start()
+                recording.join(RECORD_SECONDS)
             say_aside(
                 f"error: rank {self._link.rank} has not heard from rank {gone} for "
                 f"{SILENT_SECONDS:.0f} s; the job ends: start it again"
             )
             self._link.abort(ExitStatus.UNFINISHED)
+
+    def _record_silence(self) -> None:
+        from nnlc.ranks.node_trouble import record_silence  # few jobs need it
+
+        if self._configuration is not None:
+            record_silence(self._link.rank, self._configuration)
 
     def _handle_received(self) -> None:
         """Handle the messages from all ranks, this one included."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nnlc.errors import SiteError
 from nnlc.schedulers.site_values import Bin, QueueLimits, is_word
 from nnlc.system.toml_file import Layers
+from nnlc.wording import counted
 
 if TYPE_CHECKING:
     from nnlc.schedulers.site import Site
@@ -64,7 +65,8 @@ class SiteLimits:
             within = [b for b in bins if b.nodes[0] <= nodes <= b.nodes[1]]
             if not within:
                 sizes = ", ".join(f"{b.nodes[0]}-{b.nodes[1]}" for b in bins)
-                raise ValueError(f"no bin of {self.place} has {nodes} nodes; there are {sizes}")
+                asked = counted(nodes, "node")
+                raise ValueError(f"no bin of {self.place} has {asked}; there are {sizes}")
             limits.append(int(60 * max(b.hours for b in within)))
         if self.max_nodes is not None and nodes > self.max_nodes:
             raise ValueError(f"{self.name} has max_nodes = {self.max_nodes}; found {nodes}")
@@ -137,8 +139,13 @@ def other_queues_for(site: "Site", nodes: int, minutes: int) -> str:
     return f"; queue {' or '.join(filter(None, found))} allows it" if found else ""
 
 
-def unknown_queue(site: "Site") -> SiteError:
-    """Return the error of a plan for a queue whose limits no site file has."""
+def unknown_queue(site: "Site", name: str) -> SiteError:
+    """Return the error of a plan for a queue whose limits no site file has.
+
+    Args:
+        site: the site, in that queue.
+        name: name or path of the site's file.
+    """
     if site.queue is None:
         return SiteError(
             f"{site.name} has limits for {', '.join(site.queues)}, and its site file names none as "
@@ -147,7 +154,7 @@ def unknown_queue(site: "Site") -> SiteError:
     return SiteError(
         f"queue {site.queue} of {site.name}: no site file has its limits, so no plan can count on "
         f"it; {site.name} has {', '.join(site.queues)}; 'nnlc submit' takes any queue, or write a "
-        f'site file with\n  extends = "{site.name}"\n  queue = "{site.queue}"\n'
+        f'site file with\n  extends = "{name}"\n  queue = "{site.queue}"\n'
         "  bins = [{ nodes = [1, 4], hours = 2 }]     # the queue's own limits"
     )
 
