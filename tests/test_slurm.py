@@ -130,6 +130,7 @@ def test_an_array_over_several_nodes_leaves_the_tables_of_a_local_job(campaign, 
     assert f"log: {logs[1]} and 1 more" in job.nnlc("status", job.results)
     hosts = [len(event["ranks"]) for event in job.events("job")]
     assert hosts == [2, 2]
+    assert "but not elements of arrays" in job.nnlc("spent", job.results)
     ranks = {f"{element}-{rank}": f"0 of {rank}" for element in (0, 1) for rank in (0, 1)}
     assert {path.name: path.read_text() for path in seen.iterdir()} == ranks
 

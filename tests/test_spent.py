@@ -229,8 +229,11 @@ def test_qstat_tells_a_job_that_ended():
     assert run is not None
     assert (run.job, run.seconds, run.nodes, run.gpus) == ("7.server", 93605, 2, 8)
     assert run.state == "exit status -29"
-    for wrong in ({}, {"stime": None}, {"resources_used": []}, {**about, "stime": "never"}):
-        assert qstat_run("7.server", wrong) is None
+    for none in ({}, {"stime": None}, {"resources_used": []}):
+        assert qstat_run("7.server", none) is None
+    for wrong in ({"stime": "never"}, {"resources_used": {"walltime": "93605"}}):
+        with pytest.raises(SchedulerError, match="answered in a form that nnlc can't read"):
+            qstat_run("7.server", {**about, **wrong})
 
 
 @pytest.mark.parametrize(
@@ -346,7 +349,7 @@ def test_spent_shows_both_figures_of_a_job_and_what_is_left_at_the_price(campaig
         ("", f"{DISABLED}\n", 1, "refused: Slurm accounting storage is disabled"),
         ("", UNREACHED, 1, "host:127.0.0.1:26819: Connection refused sacct: error: Sending"),
         ("7;2;FAILED|\n", "", 0, "answered in a form that nnlc can't read: '7;2;FAILED|'"),
-        ("", "", 0, "accounting has none of these jobs"),
+        ("", "", 0, "none of these jobs is in Slurm's accounting: without slurmdbd"),
         ("", "", -11, "sacct refused: it said nothing"),
     ],
 )
@@ -386,6 +389,14 @@ def test_where_slurm_records_only_completions_elements_of_arrays_have_none(campa
     told = campaign.spent()
     assert "2 runs by Slurm's accounting: 0.1233 node-hours 1 job above is not in Slurm's" in told
     assert "accounting: without slurmdbd, Slurm tells jobs that ended, but not elements of" in told
+
+
+def test_completions_of_another_cluster_are_not_asked_for(campaign):
+    campaign.answer("sacct", err=f"{DISABLED}\n", status=1)
+    campaign.answer("completion", f"7|2|FAILED|{campaign.moment(1000)}|123|\n")
+    [path] = (campaign.results / "jobs").iterdir()
+    path.write_text(path.read_text().replace('"cluster": ""', '"cluster": "other"'))
+    assert "sacct refused: Slurm accounting storage is disabled" in campaign.spent()
 
 
 def test_a_run_is_shown_at_the_start_that_is_nearest_to_its_own(campaign):

@@ -103,9 +103,10 @@ def _sum_lines(
 ) -> Iterator[str]:
     """Yield a line on the accounted runs, and one on the starts that accounting lacks."""
     title = scheduler.title
+    gaps = f": {scheduler.accounting_gaps}" if scheduler.accounting_gaps else ""
     if not runs:
         if asked:
-            yield f"{title}'s accounting has none of these jobs: only the journal's figures"
+            yield f"only the journal's figures: none of these jobs is in {title}'s accounting{gaps}"
         return
     nodes = sum(run.nodes * run.seconds for run in runs) / 3600
     gpus = sum((run.gpus or 0) * run.seconds for run in runs) / 3600
@@ -115,7 +116,6 @@ def _sum_lines(
     note = f"; {counted(unknown, 'run')} of them not in the journal" if unknown else ""
     yield f"{total}: {_hours(nodes)} node-hours{on_gpus}{note}"
     if missing:
-        gaps = f": {scheduler.accounting_gaps}" if scheduler.accounting_gaps else ""
         many = counted(missing, "job above is", "jobs above are")
         yield f"{many} not in {title}'s accounting{gaps}"
 

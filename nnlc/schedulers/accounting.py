@@ -115,13 +115,18 @@ def qstat_run(job: str, about: Mapping[str, Any]) -> AccountedRun | None:
     """Return the run of a job by its attributes in qstat -x -f -F json; None if it did not run.
 
     The attributes are those of pbs_job_attributes(7B).
+
+    Raises:
+        SchedulerError: its times have another form.
     """
     used, asked = about.get("resources_used"), about.get("Resource_List")
     used, asked = used if isinstance(used, dict) else {}, asked if isinstance(asked, dict) else {}
     walltime = re.fullmatch(r"(\d+):(\d\d):(\d\d)", str(used.get("walltime")))
     began = _local_time(str(about.get("stime")), "%a %b %d %H:%M:%S %Y")
-    if walltime is None or began is None:
+    if used.get("walltime") is None:
         return None
+    if walltime is None or began is None:
+        raise unreadable("qstat", f"{job} {used.get('walltime')} {about.get('stime')}")
     hours, minutes, seconds = map(int, walltime.groups())
     nodes, gpus = _count(asked.get("nodect")), _count(asked.get("ngpus"))
     length = 3600 * hours + 60 * minutes + seconds

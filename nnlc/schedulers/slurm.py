@@ -185,9 +185,9 @@ class Slurm(Queue):
                 every = ["--duplicates", "--allocations"]
                 said = self._run("sacct", *every, *words, f"--jobs={ids}", without=[_CLUSTERS])
             except SchedulerError as problem:
-                if _NO_ACCOUNTING not in str(problem):
+                if cluster or _NO_ACCOUNTING not in str(problem):
                     raise
-                try:  # where only completions of jobs are recorded
+                try:  # where only completions of jobs are recorded, of this cluster
                     words = ["--completion", *words, f"--jobs={ids}"]
                     said = self._run("sacct", *words, without=[_CLUSTERS])
                 except SchedulerError:
