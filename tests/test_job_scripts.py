@@ -174,7 +174,7 @@ def quoted(text: str) -> str:
 
 @each_well_known
 @given(hostile)
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_what_a_site_file_says_of_the_rank_s_command_arrives_unchanged_or_is_refused(text):
     """Option and image of a container, lines before it and notify command; nothing else is run."""
     scheduler = SCHEDULERS[len(text) % len(SCHEDULERS)]
@@ -212,7 +212,7 @@ def test_what_a_site_file_says_of_the_rank_s_command_arrives_unchanged_or_is_ref
 
 @each_well_known
 @given(hostile)
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_a_campaign_s_notify_command_arrives_unchanged_or_is_refused(text):
     with tempfile.TemporaryDirectory() as name:
         path = Path(name, "c.toml")
@@ -231,7 +231,7 @@ def test_a_campaign_s_notify_command_arrives_unchanged_or_is_refused(text):
 
 @each_well_known
 @given(hostile)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_a_site_s_directives_and_words_run_nothing_and_queues_are_plain_words(text):
     keys = {
         "queue": f"queue = {quoted(text)}",
