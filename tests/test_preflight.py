@@ -167,7 +167,7 @@ def test_every_host_looks_at_its_images_and_the_folder_before_anything_begins(tm
     assert not list(job.results.checkpoints_folder.iterdir())
 
 
-def test_the_preflight_alone_names_every_rank_trains_nothing_and_leaves_nothing(tmp_path):
+def test_the_preflight_alone_names_every_rank_and_leaves_nothing(tmp_path):
     campaign, results = write_campaign(tmp_path), tmp_path / "results" / "r"
     job = run_worker(campaign, "--results", results, "--preflight", ranks=2)
     assert job.returncode == ExitStatus.DONE, job.stdout + job.stderr
