@@ -28,12 +28,14 @@ class Cluster:
     """A scheduler that has the jobs that a test says."""
 
     def __init__(self, monkeypatch) -> None:
+        self.name = "slurm"
         self.jobs: list[str] = []
         self.found: str | None = None
         self.submitted_jobs = Lsf().submitted_jobs
         monkeypatch.setattr(queued, "scheduler_of_folder", lambda results: self)
 
     def submit(self, script, mark, command):
+        self.name = "slurm" if command == "sbatch" else "lsf"
         self.jobs.append(str(len(self.jobs) + 1))
         return self.jobs[-1]
 

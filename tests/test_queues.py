@@ -9,11 +9,12 @@ from typer.testing import CliRunner
 
 from nnlc.cli import app
 from nnlc.errors import SiteError
-from nnlc.launching.limits import PlanRequest
+from nnlc.launching.limits import PlanRequest, asked_minutes
 from nnlc.launching.plan_text import plan_lines
 from nnlc.launching.queue_choice import plan_in_queues
 from nnlc.schedulers.lint import lint_script
 from nnlc.schedulers.site import load_site
+from nnlc.schedulers.site_queues import in_queue
 
 TWO = """
     extends = "slurm"
@@ -248,3 +249,49 @@ def test_ranks_of_lumi_see_the_gpu_of_their_number_and_srun_binds_none():
 def test_gpus_are_left_to_ranks_only_where_the_launcher_can(tmp_path):
     with pytest.raises(SiteError, match=r"key binds_gpus: nnlc has no such choice with LSF"):
         own_site(tmp_path, 'extends = "lsf"\nbinds_gpus = false\n')
+
+
+def test_hours_of_a_bin_are_the_whole_minutes_that_they_mean(tmp_path):
+    site = own_site(tmp_path, TWO.replace("hours = 24", "hours = 4.1"))
+    assert in_queue(site, "long").longest_minutes(4) == 246 == asked_minutes(None, 4.1)
+
+
+def test_fewer_jobs_are_not_waited_for_longer_than_twice_the_shortest_makespan(tmp_path):
+    """One job after the other in the long queue, or four at a time in the short one."""
+    text = TWO.replace("nodes = [1, 4], hours = 24", "nodes = [1, 1], hours = 240")
+    text = text.replace("hours = 2 ", "hours = 24 ")
+    site = own_site(tmp_path, text + "[queues.long]\nmax_running_jobs = 1\n")
+    site = site.model_copy(update={"gpu": V100})
+    here, long = plan(site, any_queue=False), plan(in_queue(site, "long"), any_queue=False)
+    assert long.chosen.jobs < here.chosen.jobs
+    assert long.chosen.makespan_hours > 2 * here.chosen.makespan_hours
+    assert here.charge <= long.charge * 1.02
+    assert plan(site).forecast.site.queue == "short"
+
+
+def test_bins_above_the_most_nodes_are_named_as_the_reason(tmp_path):
+    text = 'extends = "polaris"\nname = "c"\naccount = "x"\nmax_nodes = 5\n'
+    site = own_site(tmp_path, text)
+    with pytest.raises(SiteError, match=r"max_nodes = 5 is less than any of its bins has"):
+        plan(site, any_queue=False)
+    with pytest.raises(SiteError, match=r"queue preemptable takes it on request: --queue pree"):
+        plan_in_queues(forecast_of(site, MANY_HOURS), PlanRequest(nodes=5))
+
+
+def test_a_chain_that_the_queue_has_no_room_for_is_refused(tmp_path):
+    text = TWO.replace("slurm", "pbs") + "links_at_once = 3\n[queues.long]\nmax_queued_jobs = 2\n"
+    with pytest.raises(SiteError, match=r"site\.toml, key links_at_once: a chain has 3 jobs"):
+        own_site(tmp_path, text)
+
+
+def test_a_place_of_the_site_s_own_takes_that_of_nnlc(tmp_path):
+    text = 'extends = "pbs"\nname = "p"\ndirectives = ["-l place=scatter:excl"]\n'
+    script = render("smoke", own_site(tmp_path, text))
+    assert script.count("place=") == 1
+    assert "#PBS -l place=scatter:excl\n" in script
+
+
+def test_a_results_folder_of_no_plan_is_refused():
+    done = CliRunner().invoke(app, ["sites", "--results", "r"])
+    assert done.exit_code == 1
+    assert "--results is for --plan" in str(done.exception) + done.output

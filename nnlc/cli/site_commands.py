@@ -23,8 +23,11 @@ def sites(
     ] = None,
 ) -> None:
     """List the shipped sites, and whether nnlc was ever run there."""
+    from nnlc.errors import NnlcError
     from nnlc.launching.site_list import plan_rows, site_lines
 
+    if plan is None and results is not None:
+        raise NnlcError("--results is for --plan CAMPAIGN: give both, or none")
     for line in site_lines() if plan is None else plan_rows(plan, results):
         say(line)
 

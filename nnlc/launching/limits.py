@@ -142,7 +142,12 @@ def short_walltime_notes(asked: int | None, site: Site) -> Iterator[str]:
 
 
 def too_short(site: Site) -> SiteError:
-    """Return the error of a site where no job has time for training."""
+    """Return the error of a site where no job has time for training, or none has a size."""
+    if not _regions(site):
+        return SiteError(
+            f"site {site.place}: max_nodes = {site.max_nodes} is less than any of its bins has; "
+            "give the site a larger max_nodes, or bins for fewer nodes"
+        )
     return SiteError(
         f"site {site.place}: the jobs that it allows are too short: start, warning and saving take "
         "all of their time; give the site longer bins, max_walltime_minutes or walltime_minutes"

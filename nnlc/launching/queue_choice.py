@@ -2,8 +2,9 @@
 
 The choice among queues keeps
   1. the plans whose charge is within 2 % of the least;
-  2. of these, the plan with the fewest jobs, since each job waits in the queue, uncounted;
-  3. of these, the plan with the shortest makespan.
+  2. of these, the plans whose makespan is at most twice the shortest;
+  3. of these, the plan with the fewest jobs, since each job waits in the queue, uncounted;
+  4. of these, the plan with the shortest makespan.
 With --queue there is no choice. Queues that the site file has only on request are shown, but not
 chosen.
 """
@@ -22,6 +23,9 @@ from nnlc.results.folder import ResultsFolder
 from nnlc.results.paths import results_path
 from nnlc.schedulers.site import Site
 from nnlc.schedulers.site_queues import each_queue, unknown_queue
+
+MAKESPAN_RATIO = 2.0
+"""Most times the shortest makespan for which fewer jobs are chosen."""
 
 
 def plan_campaign(
@@ -94,10 +98,14 @@ def plan_in_queues(forecast: Forecast, request: PlanRequest, *, any_queue: bool 
         found[site.queue] = plan
         may_have += [plan] if may_choose else []
     if not may_have:
-        raise SiteError("\n".join(dict.fromkeys(refused)))
+        asked = (name for name, plan in found.items() if isinstance(plan, Plan))
+        hints = (f"queue {name} takes it on request: --queue {name}" for name in asked)
+        raise SiteError("\n".join([*dict.fromkeys(refused), *hints]))
     most = min(plan.charge for plan in may_have) * (1 + NODE_HOURS_TOLERANCE)
     cheap = [plan for plan in may_have if plan.charge <= most]
-    best = min(cheap, key=lambda plan: (plan.chosen.jobs, plan.chosen.makespan_hours))
+    longest = MAKESPAN_RATIO * min(plan.chosen.makespan_hours for plan in cheap)
+    soon = [plan for plan in cheap if plan.chosen.makespan_hours <= longest]
+    best = min(soon, key=lambda plan: (plan.chosen.jobs, plan.chosen.makespan_hours))
     several = tuple(found[name] for name in here.queues) if len(found) > 1 else ()
     return dataclasses.replace(best, queues=several)
 

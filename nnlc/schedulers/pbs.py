@@ -96,7 +96,13 @@ class Pbs(Queue):
         return PbsRules
 
     def node_directives(self, site: "Site") -> tuple[str, ...]:
-        """Return the directive for nodes of which each has one chunk; memory is in select."""
+        """Return the directive for nodes of which each has one chunk, unless the site has its own.
+
+        Memory is in select.
+        """
+        read = self.directive_options.read_line
+        if any(read(directive)[0].get("place") for directive in site.directives):
+            return ()
         return self.exclusive_directives if site.exclusive else ("-l place=scatter",)
 
     def element(self, environment: Mapping[str, str], elements: int) -> int | None:

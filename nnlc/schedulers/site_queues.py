@@ -66,7 +66,7 @@ class SiteLimits:
                 sizes = ", ".join(f"{b.nodes[0]}-{b.nodes[1]}" for b in bins)
                 asked = counted(nodes, "node")
                 raise ValueError(f"no bin of {self.place} has {asked}; there are {sizes}")
-            limits.append(int(60 * max(b.hours for b in within)))
+            limits.append(max(b.minutes for b in within))
         if self.max_nodes is not None and nodes > self.max_nodes:
             raise ValueError(f"{self.name} has max_nodes = {self.max_nodes}; found {nodes}")
         return min(limits, default=None)
@@ -115,6 +115,12 @@ def with_queues(site: "Site", layers: Layers) -> "Site":
         )
         for name in names
     }
+    for limits in queues.values() or [site]:
+        if (most := limits.max_queued_jobs) is not None and most < site.links_at_once:
+            raise SiteError(
+                f"{layers.file_of(['links_at_once'])}, key links_at_once: a chain has "
+                f"{site.links_at_once} jobs in the queue, but max_queued_jobs = {most}"
+            )
     return in_queue(site.model_copy(update={"bins": bins, "queues": queues}), site.queue)
 
 

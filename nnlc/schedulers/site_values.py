@@ -1,5 +1,6 @@
 """Values and tables of a site file: words, lines, counts; `[gpu]`, `[[bins]]`, `[notice]`."""
 
+import math
 import re
 from typing import Annotated, Literal
 
@@ -114,6 +115,11 @@ class Bin(BaseModel):
     """Longest walltime of these jobs, in hours."""
     queue: Word | None = None
     """Queue of these jobs; default: the site file's `queue`. `nnlc plan` chooses among all."""
+
+    @property
+    def minutes(self) -> int:
+        """Longest walltime of these jobs, in whole minutes; 4.1 hours are 246."""
+        return math.floor(60 * self.hours + 1e-6)
 
     @field_validator("nodes")
     @classmethod
