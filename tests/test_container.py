@@ -121,7 +121,8 @@ def cluster(tmp_path, monkeypatch):
     folder, commands = tmp_path / "project", tmp_path / "commands"
     folder.mkdir()
     commands.mkdir()
-    for name, text in (("sbatch", f"echo asked >> {tmp_path}/asked; echo 1"), ("squeue", "")):
+    sbatch = f"echo asked >> {tmp_path}/asked; echo 1"
+    for name, text in (("sbatch", sbatch), ("squeue", "echo ARRAY_JOB_ID STATE")):
         (commands / name).write_text(f"#!/bin/sh\n{text}\n")
         (commands / name).chmod(0o755)
     (commands / "apptainer").symlink_to(STANDINS / "apptainer")

@@ -51,7 +51,7 @@ SMALLEST = {
     "nnlc stage fashion-mnist": "nnlc stage smoke",
     "nnlc submit paper --site summit --nodes 4 --minutes 120 --account ABC123": (
         "nnlc submit smoke --site summit --nodes 1 --minutes 120 --account ABC123 --dry-run"
-        " --python {python}"
+        " --python {python} --results {new}"
     ),
     "nnlc status results/paper --watch": "nnlc status results/smoke",
     "nnlc status RESULTS --watch": "nnlc status results/smoke",
@@ -88,7 +88,7 @@ SMALLEST = {
     "nnlc render CAMPAIGN --site SITE": "nnlc render smoke --site slurm",
     "nnlc lint SCRIPT --site SITE": "nnlc lint job.sh --site local",
     "nnlc submit CAMPAIGN --site SITE [--dry-run]": (
-        "nnlc submit smoke --site slurm --dry-run --python {python}"
+        "nnlc submit smoke --site slurm --dry-run --python {python} --results {new}"
     ),
     "nnlc cancel RESULTS": "nnlc cancel results/smoke",
     "nnlc status RESULTS [--watch]": "nnlc status results/curves",

@@ -1,10 +1,13 @@
 """What `nnlc lint` refuses: for each rule, a rendered script that breaks just this one."""
 
+import re
+
 import pytest
 from rendered_scripts import five_minutes, rendered
 
 from nnlc.launching.render import Request, render_script
 from nnlc.schedulers.lint import lint_script
+from nnlc.schedulers.site import load_site
 
 
 def refused(name: str, script: str, right: str, wrong: str, where: str, problem: str) -> None:
@@ -125,6 +128,43 @@ def test_several_trainers_that_take_turns_on_a_gpu_are_a_note(name):
     assert "4 trainers take turns on each GPU" in finding.problem
     assert "--trainers" in script.split("\n")[finding.line - 1]
     assert not lint_script(script.replace("--trainers", "--mps --trainers"), five_minutes(name))
+
+
+def test_in_a_queue_that_the_site_file_does_not_know_its_general_limits_hold():
+    site = load_site("derecho", account="A")
+    script = render_script(Request(campaign="smoke"), site).replace("-q main", "-q other")
+    [note] = lint_script(script, site)
+    assert str(note).endswith(
+        "note: derecho has no queue other: its own limits are unknown; the site file has main"
+    )
+    for right, wrong, problem in (
+        ("walltime=02:00:00", "walltime=13:00:00", "derecho allows 1 node 720 minutes"),
+        ("select=1:", "select=83:", "derecho has max_nodes = 82; found 83"),
+    ):
+        found = [f.problem for f in lint_script(script.replace(right, wrong), site) if not f.note]
+        assert any(problem in each for each in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("slurm", "#SBATCH --account=mine"), ("lsf", "#BSUB -P mine"), ("pbs", "#PBS -A mine")],
+)
+def test_a_script_without_the_site_file_s_account_is_a_note(name, line):
+    site = load_site(name, account="mine").model_copy(update={"account_required": False})
+    script = render_script(Request(campaign="smoke"), site)
+    found = lint_script(script.replace(f"{line}\n", ""), site)
+    [note] = [finding for finding in found if "account" in finding.problem]
+    assert note.note
+    assert note.problem == "the script names no account, and the site file has mine"
+    assert note.remedy == f"write {line}"
+    assert not [finding for finding in lint_script(script, site) if "account" in finding.problem]
+
+
+def test_the_advice_on_a_missing_select_has_the_whole_chunk():
+    site = load_site("derecho", account="A")
+    script = re.sub("#PBS -l select=.*\n", "", render_script(Request(campaign="smoke"), site))
+    [found] = [f for f in lint_script(script, site) if "no -l select" in f.problem]
+    assert found.remedy == "write #PBS -l select=N:ncpus=64:mpiprocs=4:ngpus=4"
 
 
 def test_more_nodes_than_the_site_has_are_refused():

@@ -45,7 +45,7 @@ gpus_per_node = {ranks}
 cores_per_rank = 2
 exclusive = true
 python = "{python}"
-launcher_options = ["--depth=2", "--cpu-bind=depth", "--no-abort-on-failure"]
+launcher_options = ["--depth=2", "--cpu-bind=depth"]
 """
 # Stands where Python would: tells what it was given, and ends with $STATUS when it hears a signal,
 # or at once.

@@ -299,17 +299,20 @@ os._exit(0)
 """
 
 
-def mpiexec(pbs: Pbs, *words: object, status: int = 0) -> str:
+def mpiexec(pbs: Pbs, *words: object, status: int = 0, **variables: str) -> str:
     """What mpiexec says within a job of two nodes."""
     nodes = script(pbs, "nid001\nnid002\n", "nodes")
-    return pbs.run("mpiexec", *words, status=status, PBS_NODEFILE=str(nodes), PBS_JOBID="1.pbs-01")
+    variables |= {"PBS_NODEFILE": str(nodes), "PBS_JOBID": "1.pbs-01"}
+    return pbs.run("mpiexec", *words, status=status, **variables)
 
 
 def test_a_rank_that_fails_ends_all_unless_mpiexec_is_told_otherwise(pbs):
     words = ("-n", 2, "--ppn", 1, "python", script(pbs, DIES, "rank.py"))
     assert mpiexec(pbs, "--env", "STAYS=600", *words, status=137).count("went on") == 0
-    said = mpiexec(pbs, "--no-abort-on-failure", "--env", "STAYS=0.3", *words, status=3)
-    assert said.count("one went on") == 1
+    words = ("--env", "STAYS=0.3", *words)
+    for option, variable in ((["--no-abort-on-failure"], "1"), ([], "0")):
+        said = mpiexec(pbs, *option, *words, status=3, PALS_ABORT_ON_FAILURE=variable)
+        assert said.count("one went on") == 1
 
 
 @pytest.mark.parametrize(

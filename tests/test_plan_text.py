@@ -13,6 +13,7 @@ from nnlc.errors import ResultsError, SiteError
 from nnlc.families.article.family import ARTICLE
 from nnlc.launching.forecast import forecast_campaign
 from nnlc.launching.limits import PlanRequest
+from nnlc.launching.nothing_left import check_something_left
 from nnlc.launching.plan import fewest_nodes, make_plan
 from nnlc.launching.plan_text import labelled_lines, plan_lines
 from nnlc.launching.render import Request
@@ -73,6 +74,22 @@ def test_finished_and_failed_networks_are_not_planned(results):
     plan = make_plan(found, PlanRequest(elements=2))
     assert sum(map(len, plan.chosen.replay.spans)) == 3
     assert "1 failed, 1 unusable table; " in "\n".join(plan_lines(plan))
+
+
+def test_jobs_that_would_have_nothing_to_train_are_refused_in_the_plan_s_words(results):
+    networks = list(SMOKE.networks())
+    check_something_left(SMOKE, ResultsFolder(results.path / "none"))
+    for n in networks[1:]:
+        rows = (Row(2.0, 2.0, 10.0),) * SMOKE.half_epochs
+        write_table(Table(n.spec, rows), results.table_path(n.images, n.spec))
+    check_something_left(SMOKE, results)
+    Journal(results.journal_folder).write("failure", id=networks[0].spec.id, reason="no memory")
+    with pytest.raises(SiteError, match=r"submit: 7 tables .* 1 network failed; 'nnlc retry /"):
+        check_something_left(SMOKE, results)
+    n = networks[0]
+    write_table(Table(n.spec, rows), results.table_path(n.images, n.spec))
+    with pytest.raises(SiteError, match="nothing to submit: all 8 tables are there; --results"):
+        check_something_left(SMOKE, results)
 
 
 def test_where_nothing_is_left_there_is_nothing_to_plan():

@@ -21,6 +21,7 @@ from nnlc.launching.interpreter import find_python, nnlc_of
 from nnlc.launching.prepare import prepare
 from nnlc.launching.render import Request
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.journal import Journal
 from nnlc.schedulers.site import load_site
 from nnlc.system.extras import EXTRAS
 from nnlc.tables.folder_names import PART_NAMES
@@ -58,7 +59,7 @@ def project(tmp_path, monkeypatch):
     commands.mkdir()
     for name, text in (
         ("sbatch", SBATCH.format(kept=tmp_path / "queued.sh")),
-        ("squeue", "#!/bin/sh\n"),
+        ("squeue", "#!/bin/sh\necho ARRAY_JOB_ID STATE\n"),
     ):
         (commands / name).write_text(text)
         (commands / name).chmod(0o755)
@@ -217,11 +218,30 @@ def test_a_dry_run_writes_nothing_and_prints_a_script_that_needs_nothing_more(pr
     assert "#SBATCH --output=mine-%j.out\n" in done.stdout
     assert f" -m nnlc.worker {project}/mine.toml \\\n    --results {project}/r \\\n" in done.stdout
     assert f"nnlc submit would run: sbatch {project}/r/jobs/ours.sh\n" in done.stderr
+    assert (
+        f"note: this script needs no file of 'nnlc submit', whose own, {project}/r/jobs/ours.sh, "
+        f"reads a copy of the campaign and writes its log into {project}/r/logs\n"
+    ) in done.stderr
+    assert "no time is left for training" not in done.stderr
+    short = CliRunner().invoke(app, [*asked, "--minutes", "6"])
+    assert "note: --minutes 6: no time is left for training: 2 go into the start" in short.stderr
     Path("r").mkdir()
     Path("r/other").touch()
     assert "no campaign.toml" in str(CliRunner().invoke(app, asked).exception)
     refused = CliRunner().invoke(app, ["submit", "mine.toml", "--site", "local", "--dry-run"])
     assert "the site local has no scheduler" in str(refused.exception)
+
+
+def test_a_campaign_without_a_network_to_train_is_not_submitted(project, tmp_path):
+    submit()
+    queued = (tmp_path / "queued.sh").read_text()
+    for network in load_campaign("mine.toml").networks():
+        Journal(Path("r/journal")).write("failure", id=network.spec.id, reason="no memory")
+    for words in ([], ["--dry-run"]):
+        said = submit(*words, status=1)
+        assert "nothing to submit: 0 tables exist, " in said
+        assert f"'nnlc retry {project}/r' lets the next start try these again" in said
+    assert (tmp_path / "queued.sh").read_text() == queued
 
 
 def test_the_log_of_a_job_is_in_the_results_folder_by_its_number(project, tmp_path):

@@ -72,6 +72,9 @@ case ${{0##*/}} in
     sbatch) echo 7 ;;
     qsub) echo 7.pbs ;;
     bsub) echo "Job <7> is submitted to queue <q>." ;;
+    squeue) echo ARRAY_JOB_ID STATE ;;
+    bjobs) echo No unfinished job found ;;
+    qstat) echo '{{"timestamp": 1}}' ;;
 esac
 """
 
@@ -179,8 +182,10 @@ SBATCH = """#!/bin/bash
 echo "7;other"
 """
 SQUEUE = """#!/bin/bash
+case " $* " in *" --clusters="*) echo "CLUSTER: other" ;; esac
+echo "ARRAY_JOB_ID STATE"
 case " $* " in
-    *" --clusters=other "*) [ -e "$0.gone" ] || printf 'CLUSTER: other\\nID STATE\\n7 RUNNING\\n' ;;
+    *" --clusters=other "*) [ -e "$0.gone" ] || echo "7 RUNNING" ;;
     *) [ -z "$SLURM_CLUSTERS" ] || echo "7 RUNNING" ;;
 esac
 """
@@ -219,7 +224,7 @@ def test_a_job_on_another_cluster_is_shown_is_not_submitted_twice_and_is_cancell
     place = ["submit", campaign, "--site", site, "--results", results]
     assert "job 7;other" in nnlc(*place)
     assert "job 7;other: 1 RUNNING" in nnlc("status", results)
-    assert "7;other are in the queue already" in nnlc(*place, status=1)
+    assert "its job 7;other is in the queue already" in nnlc(*place, status=1)
     # Where the user looks by default changes nothing.
     monkeypatch.setenv("SLURM_CLUSTERS", "third")
     assert "job 7;other: 1 RUNNING" in nnlc("status", results)

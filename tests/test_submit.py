@@ -12,11 +12,12 @@ from worker_jobs import write_campaign
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import NnlcError, SchedulerError, SiteError, UnansweredError
 from nnlc.launching import submit as submitting
-from nnlc.launching.prepare import prepare
+from nnlc.launching.prepare import plain_script_note, prepare
 from nnlc.launching.render import Request
 from nnlc.launching.submit import cancel, queue, records, submit
 from nnlc.results.folder import ResultsFolder
 from nnlc.schedulers import commands as scheduler_commands
+from nnlc.schedulers.answers import count_states
 from nnlc.schedulers.lsf import Lsf
 from nnlc.schedulers.pbs import Pbs
 from nnlc.schedulers.site import load_site, queue_of
@@ -27,9 +28,16 @@ COMMAND = """#!/bin/bash
 here=$(dirname "$0")
 printf '%s\\n' "$*" >> "$here/$(basename "$0").asked"
 {body}
+{header}
 cat "$here/$(basename "$0").says" 2>/dev/null
 exit "$(cat "$here/$(basename "$0").status" 2>/dev/null || echo 0)"
 """
+
+HEADERS = {
+    "squeue": "echo ARRAY_JOB_ID STATE REASON",
+    "bjobs": '[ -s "$here/bjobs.says" ] && echo "JOBID   STAT" || echo "No unfinished job found"',
+}
+"""What the real commands say before the jobs, or if there are none."""
 
 
 class Queue:
@@ -40,9 +48,13 @@ class Queue:
         self.folder.mkdir()
         monkeypatch.setenv("PATH", f"{self.folder}:/usr/bin:/bin")
 
-    def says(self, command: str, text: str, status: int = 0, body: str = "") -> None:
+    def says(
+        self, command: str, text: str, status: int = 0, body: str = "", header: str | None = None
+    ) -> None:
+        """Have a command say a text, after its header unless another is given."""
         path = self.folder / command
-        path.write_text(COMMAND.format(body=body))
+        first = HEADERS.get(command, "") if header is None else header
+        path.write_text(COMMAND.format(body=body, header=first))
         path.chmod(0o755)
         (self.folder / f"{command}.says").write_text(text)
         (self.folder / f"{command}.status").write_text(str(status))
@@ -104,7 +116,7 @@ def test_an_answer_without_an_id_is_looked_up_in_the_queue_before_anything_is_su
     [record] = records(folder)
     assert record.id is None
     commands.says("squeue", f"99 another\n4712 {record.mark}\n4712 PENDING\n")
-    with pytest.raises(SchedulerError, match="4712 are in the queue already"):
+    with pytest.raises(SchedulerError, match="its job 4712 is in the queue already"):
         put(folder)
     assert [record.id for record in records(folder)] == ["4712"]
     assert len(commands.asked("sbatch")) == 1
@@ -135,7 +147,7 @@ def test_a_refusal_after_which_the_job_may_be_in_the_queue_submits_no_second_one
     commands.says(
         "squeue", f"ARRAY_JOB_ID COMMENT\n4712 {record.mark}; of the site's own\n4712 PENDING\n"
     )
-    with pytest.raises(SchedulerError, match="4712 are in the queue already"):
+    with pytest.raises(SchedulerError, match="its job 4712 is in the queue already"):
         put(folder)
 
 
@@ -149,7 +161,11 @@ def test_an_answer_that_can_t_be_looked_up_now_is_looked_up_by_the_next_call(com
 
 def test_an_answer_of_several_numbers_is_told_apart_by_what_the_queue_knows(commands, folder):
     mark = f"$(cat {folder.jobs_folder}/*.json | grep -o 'nnlc-[0-9a-f]*' | tail -1)"
-    commands.says("squeue", "", body=f'[ "$*" = "${{*/--me/}}" ] || echo "4711 {mark}"')
+    commands.says(
+        "squeue",
+        "",
+        header=f'echo ARRAY_JOB_ID COMMENT; [ "$*" = "${{*/--me/}}" ] || echo "4711 {mark}"',
+    )
     commands.says("sbatch", "hours left:\n1200\n4711\n")
     [record] = put(folder)
     assert record.id == "4711"
@@ -175,8 +191,10 @@ def test_a_folder_whose_jobs_are_in_the_queue_gets_no_second_ones(commands, fold
     commands.says("sbatch", "5\n")
     put(folder)
     commands.says("squeue", "5 RUNNING\n5 PENDING\n")
-    with pytest.raises(SchedulerError, match="5 are in the queue already"):
-        put(folder)
+    site, told = load_site("slurm"), list[str]()
+    with pytest.raises(SchedulerError, match="its job 5 is in the queue already"):
+        submit(scripts_for(folder), site, queue_of(site), folder, lambda: told.append("a note"))
+    assert not told
     assert queue(folder, Slurm()) == {"5": ["RUNNING", "PENDING"]}
     commands.says("squeue", "slurm_load_jobs error: Invalid job id specified\n", status=1)
     put(folder)
@@ -381,14 +399,79 @@ def test_qstat_tells_of_jobs_and_of_each_element_of_an_array(commands, tmp_path)
     assert Pbs().states(["7[].pbs"]) == {"7[].pbs": []}
 
 
-@pytest.mark.parametrize("answer", ['{"Jobs": {"7.pbs": ', '{"Jobs": [7]}', "{}}"])
-def test_an_answer_of_another_form_is_no_empty_queue(commands, answer):
-    commands.says("qstat", answer)
-    if answer == "{}}":  # what comes after the answer is of no matter
-        assert Pbs().states(["7.pbs"]) == {"7.pbs": []}
-        return
+NO_JOBS = '{"timestamp": 1, "pbs_version": "2022.1.3", "pbs_server": "pbs"}'
+NO_ANSWERS = {
+    Pbs(): [
+        *(
+            '{"Jobs": {"7.pbs": ',
+            '{"Jobs": [7]}',
+            '{"Jobs": {"x": 3}}',
+            '{"timestamp": 1, "Jobs": 7}',
+        ),
+        *('{"Jobs": {}}', "{}", "{}}", "[]", "null", "42", "", "Welcome to the cluster! <html> 42"),
+        *(NO_JOBS[:-1], "qstat: Unknown Job Id 17.pbs"),
+    ],
+    Slurm(): ["", "Welcome to the cluster!", "42", "7 RUNNING", "[]", "CLUSTER: a"],
+    Lsf(): ["", "Welcome to the cluster!", "42", "7 RUN", "[]"],
+}
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "answer"), [(one, answer) for one, all_ in NO_ANSWERS.items() for answer in all_]
+)
+def test_an_answer_without_the_scheduler_s_own_words_is_no_empty_queue(
+    commands, folder, scheduler, answer
+):
+    """A job that is held for gone would be submitted a second time."""
+    job, command = {"pbs": "7.pbs"}.get(scheduler.name, "7"), COMMANDS[scheduler.name]
+    commands.says(command, answer, header="")
     with pytest.raises(SchedulerError, match="can't read, so it is unknown which jobs are in the"):
-        Pbs().states(["7.pbs"])
+        scheduler.states([job])
+    with pytest.raises(SchedulerError, match="can't read, so it is unknown which jobs are in the"):
+        scheduler.find("nnlc-1", folder.path / "no-script")
+
+
+COMMANDS = {"pbs": "qstat", "slurm": "squeue", "lsf": "bjobs"}
+EMPTY = [
+    (Pbs(), NO_JOBS),
+    (Pbs(), f"Welcome to {{the}} cluster\n{NO_JOBS}\n}}"),
+    (Slurm(), "ARRAY_JOB_ID STATE REASON"),
+    (Slurm(), "Welcome\nCLUSTER: a\nARRAY_JOB_ID COMMENT"),
+    (Lsf(), "No unfinished job found"),
+]
+
+
+@pytest.mark.parametrize(("scheduler", "answer"), EMPTY)
+def test_a_scheduler_that_says_that_there_is_no_job_is_believed(
+    commands, folder, scheduler, answer
+):
+    commands.says(COMMANDS[scheduler.name], f"{answer}\n", header="")
+    assert scheduler.states(["7.pbs"]) == {"7.pbs": []}
+    assert scheduler.find("nnlc-1", folder.path / "no-script") is None
+
+
+def test_a_job_that_waits_is_told_with_the_scheduler_s_reason(commands):
+    never = "Can Never Run: Insufficient amount of resource: ncpus"
+    rows = {
+        "7[].pbs": {"job_state": "B", "comment": never},
+        "7[0].pbs": {"job_state": "Q"},
+        "7[1].pbs": {"job_state": "R", "comment": "Job run at Tue on (n1)"},
+        "8.pbs": {"job_state": "H", "comment": "held\n\x1b by qhold"},
+    }
+    commands.says("qstat", json.dumps({"timestamp": 1, "Jobs": rows}))
+    found = Pbs().states(["7[].pbs", "8.pbs"])
+    assert count_states(found["7[].pbs"]) == f"1 Q ({never}), 1 R"
+    assert count_states(found["8.pbs"]) == "1 H (held ? by qhold)"
+    commands.says("qstat", json.dumps({"timestamp": 1, "Jobs": {"8.pbs": {}}}))
+    with pytest.raises(SchedulerError, match=r"can't read, .*: '8\.pbs without job_state'"):
+        Pbs().states(["8.pbs"])
+    commands.says(
+        "squeue",
+        "7 PENDING ReqNodeNotAvail, UnavailableNodes:n1\n7 PENDING PartitionTimeLimit\n"
+        "7 PENDING Priority\n7 PENDING None\n7 RUNNING None\n",
+    )
+    waits = "ReqNodeNotAvail, UnavailableNodes:n1, PartitionTimeLimit and 1 more"
+    assert count_states(Slurm().states(["7"])["7"]) == f"4 PENDING ({waits}), 1 RUNNING"
 
 
 OTHER_FORMS = [
@@ -415,7 +498,8 @@ def test_a_job_that_is_told_in_another_form_is_not_held_for_gone(
         commands.says(command, said.replace(job, "nnlc-1"))
         with pytest.raises(SchedulerError, match="so it is unknown which jobs are in the queue"):
             scheduler.find("nnlc-1", tmp_path)
-    for said in ("Dear user, 2 nodes are down", others, ""):
+    none = NO_JOBS if command == "qstat" else ""
+    for said in (f"Dear user, 2 nodes are down\n{none}", others, none):
         commands.says(command, said)
         assert scheduler.states([job]) == {job: []}
         assert scheduler.find("nnlc-1", tmp_path) is None
@@ -435,8 +519,12 @@ def test_a_log_folder_that_qsub_would_take_for_a_host_is_in_no_directive(tmp_pat
     results.open(load_campaign(write_campaign(tmp_path)))
     request = Request(campaign=str(tmp_path / "tiny.toml"))
     for site, inside in (("slurm", True), ("pbs", False)):
-        [(_, script)] = prepare(request, load_site(site), results, results.campaign()).scripts
+        made = prepare(request, load_site(site), results, results.campaign())
+        [(_, script)] = made.scripts
         assert (f"{results.path}/logs" in script) == inside
+        note = plain_script_note(made, load_site(site), results)
+        assert (f"{results.path}/logs" in note) == inside
+        assert note.endswith(" and submits the next job if it ends unfinished") != inside
 
 
 HOSTILE = ["a b", "it's", "$(touch x)", "a\\", "-x", "größe"]

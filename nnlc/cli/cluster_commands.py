@@ -197,8 +197,9 @@ def submit(
     from nnlc.campaign.campaign import load_campaign
     from nnlc.campaign.shared_ids import shared_ids
     from nnlc.launching.interpreter import check_container, find_python
-    from nnlc.launching.limits import asked_minutes
-    from nnlc.launching.prepare import plain_script, prepare
+    from nnlc.launching.limits import asked_minutes, short_walltime_notes
+    from nnlc.launching.nothing_left import check_something_left
+    from nnlc.launching.prepare import plain_script, plain_script_note, prepare
     from nnlc.launching.render import Request, folders_of
     from nnlc.launching.spare_node import spare_node_notes
     from nnlc.launching.submit import submit as put_into_queue
@@ -238,11 +239,19 @@ def submit(
     first = () if folder.has_campaign else shared_ids(campaign, loaded)
     unneeded = unneeded_nodes_notes(loaded, chosen, folder, request)
     spare = spare_node_notes(chosen, request)
-    for note in (*first, *submission.notes, *removed_wishes(os.environ), *unneeded, *spare):
-        say_aside(note)
+    short = short_walltime_notes(request.walltime_minutes, chosen)
+    notes = (*first, *submission.notes, *removed_wishes(os.environ), *short, *unneeded, *spare)
+
+    def tell_notes() -> None:
+        for note in notes:
+            say_aside(note)
+
+    folder.check_usable(loaded)
+    check_something_left(loaded, folder)
     if dry_run:
-        folder.check_usable(loaded)
+        tell_notes()
         say_whole(plain_script(request, chosen, loaded))
+        say_aside(plain_script_note(submission, chosen, folder))
         if submission.scripts[1:]:
             say_aside(f"note: the script is the first of {len(submission.scripts)}")
         for path, _ in submission.scripts:
@@ -253,7 +262,7 @@ def submit(
         write_for_scripts(folder.journal_folder, bad_nodes, loaded.run)
     if networks:
         write_folder_costs(folder, networks)
-    for record in put_into_queue(submission, chosen, scheduler, folder):
+    for record in put_into_queue(submission, chosen, scheduler, folder, tell_notes):
         say(f"job {record.job}: {record.script}")
     say(f"nnlc status {shlex.quote(str(folder.path))} shows its progress and its log")
 

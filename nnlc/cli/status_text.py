@@ -10,7 +10,7 @@ from rich.table import Table
 from nnlc.console import make_console, say
 from nnlc.errors import ExitStatus, SchedulerError
 from nnlc.launching.notify_source import notify_command
-from nnlc.launching.submit import count_states, queue, scheduler_of_folder, settle
+from nnlc.launching.submit import queue, scheduler_of_folder, settle
 from nnlc.reporting.progress_lines import progress_lines
 from nnlc.results.bad_nodes import remembered
 from nnlc.results.event_sender import EventSender
@@ -20,6 +20,7 @@ from nnlc.results.logs import job_number, logs_of, telling_log
 from nnlc.results.open_jobs import running_jobs
 from nnlc.results.stall import StallWatch
 from nnlc.results.status import Status, read_status
+from nnlc.schedulers.answers import count_states
 from nnlc.wording import counted, first_few
 
 

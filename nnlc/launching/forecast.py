@@ -21,6 +21,7 @@ from nnlc.calibration.machines import FittedMachine, fitted_machines
 from nnlc.campaign.array_split import SECONDS_WITHOUT_MODEL
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import SiteError
+from nnlc.launching.nothing_left import nothing_left, unusable_words
 from nnlc.networks.machine import GPU, DeviceKind, Machine
 from nnlc.networks.setup_time import SetupTime, assumed_setup, fit_setup
 from nnlc.results.folder import ResultsFolder
@@ -29,7 +30,6 @@ from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import Entry, inventory
 from nnlc.schedulers.site import Site
 from nnlc.schedulers.site_values import Gpu
-from nnlc.wording import all_of, counted
 
 _SPREAD = (0.1, 0.9)
 """Quantiles of the ratios that the plan prints."""
@@ -207,23 +207,13 @@ def forecast_on(
 
 def nothing_to_plan(forecast: CampaignForecast) -> SiteError:
     """Return the error for a campaign that has nothing left to train."""
-    if forecast.failed or forecast.not_whole:
-        there = (
-            f"{counted(forecast.done, 'table exists', 'tables exist')}, "
-            f"{counted(forecast.failed, 'network')} failed{not_whole_words(forecast)}; "
-            "'nnlc retry RESULTS' lets the next start try these again, and "
-        )
-    else:
-        there = f"{all_of(forecast.done, 'table')} there; "
-    return SiteError(
-        f"campaign {forecast.campaign.name}: nothing to plan: {there}"
-        "--results with a new folder plans the whole campaign"
-    )
+    done, failed = forecast.done, forecast.failed
+    return nothing_left(forecast.campaign.name, "plan", done, failed, forecast.not_whole)
 
 
 def not_whole_words(forecast: CampaignForecast) -> str:
     """Return text on unusable tables, to append to the number of failed networks."""
-    return f", {counted(forecast.not_whole, 'unusable table')}" if forecast.not_whole else ""
+    return unusable_words(forecast.not_whole)
 
 
 def _gpu_of(site: Site) -> Gpu:

@@ -123,6 +123,24 @@ def longer_sizes(site: Site, minutes: int) -> list[int]:
     return [low for low, longest in found if longest is not None and longest > minutes]
 
 
+def no_time_left(minutes: int, site: Site) -> str:
+    """Return the reason why a walltime leaves no time for training; empty if it leaves some."""
+    if work_minutes(site, minutes) >= 1:
+        return ""
+    least = minutes - work_minutes(site, minutes) + 1
+    return (
+        f"--minutes {minutes}: no time is left for training: {START_MINUTES} go into the start, "
+        f"{site.notice.minutes} into the warning and {SAVE_MINUTES} into saving; the nearest "
+        f"possible is --minutes {least}"
+    )
+
+
+def short_walltime_notes(asked: int | None, site: Site) -> Iterator[str]:
+    """Yield a note if jobs are so short that no plan counts on them."""
+    if problem := no_time_left(site.walltime_minutes if asked is None else asked, site):
+        yield f"note: {problem}"
+
+
 def too_short(site: Site) -> SiteError:
     """Return the error of a site where no job has time for training, or none has a size."""
     if not _regions(site):
@@ -153,13 +171,8 @@ def _check_nodes(nodes: int, site: Site) -> None:
 
 
 def _check_minutes(minutes: int, nodes: int | None, site: Site) -> None:
-    if work_minutes(site, minutes) < 1:
-        least = minutes - work_minutes(site, minutes) + 1
-        raise SiteError(
-            f"--minutes {minutes}: no time is left for training: {START_MINUTES} go into the "
-            f"start, {site.notice.minutes} into the warning and {SAVE_MINUTES} into saving; the "
-            f"nearest possible is --minutes {least}"
-        )
+    if problem := no_time_left(minutes, site):
+        raise SiteError(problem)
     if nodes is not None and not _has_time(site, nodes, minutes):
         longest = site.longest_minutes(nodes) or 0
         enough = _nearest(site, nodes, minutes)

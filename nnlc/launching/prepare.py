@@ -76,6 +76,18 @@ def plain_script(request: Request, site: Site, campaign: Campaign) -> str:
     return render_script(replace(request, here=here), site, campaign)
 
 
+def plain_script_note(submission: Submission, site: Site, results: ResultsFolder) -> str:
+    """Return a note on what a submission's script has besides the `plain_script`."""
+    found = ["reads a copy of the campaign"]
+    if (logs := _log_folder(results, site)) is not None:
+        found.append(f"writes its log into {logs}")
+    if site.scheduler.submits_successor and site.requeue and site.links_at_once == 1:
+        found.append("submits the next job if it ends unfinished")
+    script = submission.scripts[0][0]
+    words = " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
+    return f"note: this script needs no file of 'nnlc submit', whose own, {script}, {words}"
+
+
 def check_script(path: Path, text: str, site: Site) -> list[str]:
     """Return the notes of `nnlc lint` on a script.
 

@@ -11,8 +11,7 @@ import json
 import os
 import secrets
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -23,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nnlc.errors import SchedulerError, UnansweredError
 from nnlc.launching.prepare import Submission
 from nnlc.results.folder import ResultsFolder
+from nnlc.schedulers.answers import count_states
 from nnlc.schedulers.scheduler import Queue
 from nnlc.schedulers.scheduler_registry import queue_named
 from nnlc.schedulers.site import Site
@@ -64,9 +64,13 @@ class Record(BaseModel):
 
 
 def submit(
-    submission: Submission, site: Site, scheduler: Queue, results: ResultsFolder
+    submission: Submission,
+    site: Site,
+    scheduler: Queue,
+    results: ResultsFolder,
+    tell: Callable[[], None] = lambda: None,
 ) -> list[Record]:
-    """Write the scripts and put them into the queue.
+    """Write the scripts and put them into the queue, after a call of `tell` if all is well so far.
 
     Raises:
         SchedulerError: jobs of this folder are in the queue already, or the scheduler refuses.
@@ -75,10 +79,12 @@ def submit(
     with _alone(results):
         settle(results, scheduler, forget=True)
         if waiting := [job for job, states in queue(results, scheduler).items() if states]:
+            noun, verb = ("jobs", "are") if waiting[1:] else ("job", "is")
             raise SchedulerError(
-                f"{results.path}: its jobs {', '.join(waiting)} are in the queue already; "
-                f"'nnlc status {results.path}' shows them, 'nnlc cancel {results.path}' ends them"
+                f"{results.path}: its {noun} {', '.join(waiting)} {verb} in the queue already; see "
+                f"'nnlc status {results.path}', or end all by 'nnlc cancel {results.path}'"
             )
+        tell()
         submission.keep()
         return list(_submit_all(submission, site, scheduler, results))
 
@@ -271,11 +277,6 @@ def _remains(
         lines += [refused[job]] if job in refused else []
     lines.append(f"'nnlc cancel {results.path}' tries again")
     return "\n".join(lines)
-
-
-def count_states(states: Iterable[str]) -> str:
-    """Return the number of a job's elements in each state, in words."""
-    return ", ".join(f"{count} {state}" for state, count in sorted(Counter(states).items()))
 
 
 def _read(folder: Path) -> Iterator[Record]:

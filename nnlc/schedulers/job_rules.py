@@ -10,6 +10,7 @@ from nnlc.schedulers.scheduler_registry import SCHEDULERS
 from nnlc.schedulers.script import Script
 from nnlc.schedulers.site import Site
 from nnlc.schedulers.site_queues import in_queue
+from nnlc.wording import counted
 
 
 class JobRules(Rules):
@@ -112,13 +113,30 @@ class JobRules(Rules):
             option = self.scheduler.directive_options.written(name)
             problem = f"{self.site.name} starts no job without {option}"
             yield self.missing(name, "YOUR_PROJECT", problem)
+        elif self.site.account and name and self.directives.get(name) is None:
+            option = self.scheduler.directive_options.written(name, self.site.account)
+            problem = f"the script names no account, and the site file has {self.site.account}"
+            remedy = f"write {self.scheduler.sentinel} {option}"
+            yield Finding(self.head, problem, remedy, note=True)
+
+    def check_queue(self) -> Findings:
+        """Check for a queue that the site file does not know."""
+        name = self.scheduler.queue_option(self.site)
+        if name and (option := self.directives.get(name)) and not self.site.knows_queue:
+            problem = f"{self.site.name} has no queue {option.value}: its own limits are unknown"
+            remedy = f"the site file has {', '.join(self.site.queues)}"
+            yield Finding(option.line, problem, remedy, note=True)
+
+    def nodes_form(self) -> str:
+        """Return the form of the option for the number of nodes."""
+        return "N"
 
     def check_nodes(self) -> Findings:
         """Check for one number of nodes, which determines the number of ranks."""
         if name := self.scheduler.nodes_option:
             option = self.directives.get(name)
             if option is None:
-                yield self.missing(name, "N")
+                yield self.missing(name, self.nodes_form())
             elif not option.number:
                 problem = f"{option} is {option.value!r}"
                 yield Finding(option.line, problem, "it must be one number from 1")
@@ -163,7 +181,9 @@ class JobRules(Rules):
             yield Finding(nodes.line if nodes else 1, str(impossible), "choose another number")
             return
         if longest is not None and minutes > longest:
-            allowed = f"{self.site.place} allows {self.nodes} nodes {longest} minutes"
+            allowed = (
+                f"{self.site.place} allows {counted(self.nodes or 0, 'node')} {longest} minutes"
+            )
             problem = f"{option} is {option.value}, but {allowed}"
             yield Finding(option.line, problem, f"at most {self.scheduler.walltime(longest)}")
             return

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnlc.schedulers.answers import check_unread
+from nnlc.schedulers.answers import check_answered, check_unread
 from nnlc.schedulers.options import COUNT, OptionTable
 from nnlc.schedulers.scheduler import Queue, number_of
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nnlc.schedulers.job_rules import JobRules
     from nnlc.schedulers.site import Site
 
+_HEADER = re.compile(r"\s*JOBID(\s+STAT|\|JOB_DESCRIPTION)\s*$")
 _SUBMITTED = re.compile(r"Job <(\d+)(?:\[[^]>]*\])?> is submitted")
 
 _BSUB = OptionTable(
@@ -166,8 +167,9 @@ class Lsf(Queue):
             SchedulerError: what it says of the jobs or marks in `about` has another form.
         """
         gone = ["No unfinished job", "No job found", "is not found"]
-        words = ("bjobs", "-noheader", *words[:1], "-o", form, *words[1:])
-        for line in self._run(*words, gone_is_fine=gone).splitlines():
+        said = self._run("bjobs", *words[:1], "-o", form, *words[1:], gone_is_fine=gone)
+        check_answered("bjobs", said, _HEADER, gone)
+        for line in said.splitlines():
             name, _, rest = line.strip().partition(separator)
             if number := re.match(r"\d+", name):
                 yield number[0], rest.strip()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnlc.schedulers.answers import check_unread, unread_queue
+from nnlc.schedulers.answers import State, check_unread, unread_queue
 from nnlc.schedulers.options import COUNT, OptionTable
 from nnlc.schedulers.scheduler import Queue, number_of
 
@@ -46,6 +46,9 @@ _MPIEXEC = OptionTable(
 _JOB = re.compile(r"^\d+(?:\[\])?\.[\w.-]+$", re.MULTILINE)
 _MARK = "NNLC_MARK"
 _GONE = ("Unknown Job Id", "Job has finished")
+_QSTAT = "qstat -f -F json"
+_HEAD = ("timestamp", "pbs_version", "pbs_server")
+"""Keys with which qstat's JSON begins, also if there is no job (src/cmds/qstat.c of OpenPBS)."""
 
 
 class Pbs(Queue):
@@ -69,6 +72,7 @@ class Pbs(Queue):
     submits_successor = starts_after = has_spare = True
     over = frozenset(["F", "X", "M"])
     ending = frozenset(["E"])
+    waiting = frozenset(["Q", "H", "W", "T"])
     removed_variables = re.compile("PBS_")
     kept_variables = frozenset(["PBS_CONF_FILE", "PBS_DEFAULT", "PBS_EXEC", "PBS_SERVER"])
     wishes = re.compile(r"PBS_ACCOUNT(_\w+)?$")  # NCAR's default project
@@ -141,10 +145,14 @@ class Pbs(Queue):
         arrays = {_whole(name) for name in told if name != _whole(name)}
         for name, about in told.items():
             job, state = _whole(name), about.get("job_state")
-            if name == job and name in arrays:  # its elements tell
+            if job not in found or (name == job and name in arrays):  # its elements tell
                 continue
-            if job in found and isinstance(state, str) and state not in self.over:
-                found[job].append(state)
+            if not isinstance(state, str):
+                raise unread_queue(_QSTAT, f"{name} without job_state")
+            if state not in self.over:
+                # An element that waits may have no comment of its own.
+                comment = about.get("comment") or told.get(job, {}).get("comment")
+                found[job].append(State(state, str(comment or "") if state in self.waiting else ""))
         return found
 
     def cancel(self, job: str) -> None:
@@ -165,21 +173,34 @@ class Pbs(Queue):
                 it speaks in one of the jobs or marks that are wanted.
         """
         said = self._run("qstat", "-f", "-F", "json", *words, gone_is_fine=_GONE)
-        begin = said.find("{")
-        if begin < 0:
-            check_unread("qstat -f -F json", said, wanted, _GONE)
-            return
+        answer, rest = _json_answer(said)
+        jobs = answer.get("Jobs", {})
+        if not isinstance(jobs, dict) or not all(isinstance(each, dict) for each in jobs.values()):
+            raise unread_queue(_QSTAT, said)
+        check_unread(_QSTAT, rest if jobs else said, wanted, _GONE)
+        if not answer and not _all_gone(said, wanted):
+            raise unread_queue(_QSTAT, said)
+        yield from jobs.items()
+
+
+def _json_answer(said: str) -> tuple[dict[str, Any], str]:
+    """Return qstat's JSON, empty if there is none, and the text around it."""
+    decoder = json.JSONDecoder(strict=False)  # a job's variables may have any characters
+    for begin in re.finditer(r"^[ \t]*(?=\{)", said, re.MULTILINE):
         try:
-            # Variables of a job may have characters that no JSON text has: not strict.
-            answer = json.JSONDecoder(strict=False).raw_decode(said, begin)[0]
-            jobs = answer.get("Jobs", {}).items()
-        except (ValueError, AttributeError):
-            raise unread_queue("qstat -f -F json", said[begin:]) from None
-        if "Jobs" not in answer:
-            check_unread("qstat -f -F json", said, wanted, _GONE)
-        for name, about in jobs:
-            if isinstance(about, dict):
-                yield name, about
+            found, end = decoder.raw_decode(said, begin.end())
+        except (ValueError, RecursionError):
+            continue
+        if found.get("Jobs") or any(key in found for key in _HEAD):
+            return found, f"{said[: begin.end()]}\n{said[end:]}"
+    return {}, said
+
+
+def _all_gone(said: str, jobs: Sequence[str]) -> bool:
+    """Return True if text says of each of some jobs that it is not in the queue."""
+    gone = [line for line in said.splitlines() if any(word in line for word in _GONE)]
+    named = [re.compile(rf"(?<![\w.]){re.escape(job)}(?!\w)") for job in jobs]
+    return bool(jobs) and all(any(map(each.search, gone)) for each in named)
 
 
 def _whole(name: str) -> str:

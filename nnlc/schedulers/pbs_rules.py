@@ -33,6 +33,15 @@ class PbsRules(JobRules):
                 problem = f"select asks for different nodes: {option.value}"
                 yield Finding(option.line, problem, "ask for nodes of one kind")
 
+    def nodes_form(self) -> str:
+        """Return the form of select: nodes, and the chunk of each."""
+        site, each = self.site, self.site.gpus_per_node
+        chunk = [f"ncpus={each * site.cores_per_rank}", f"mpiprocs={each}"]
+        chunk += [f"ngpus={each}"] if site.device == "cuda" else []
+        if (memory := site.memory_gigabytes_per_node) is not None:
+            chunk.append(f"mem={memory}gb")
+        return ":".join(["N", *chunk])
+
     def check_memory(self) -> Findings:
         """Check who decides about memory: a site's default_chunk.mem is often small."""
         found, wanted = self.directives.get("mem"), self.site.memory_gigabytes_per_node

@@ -176,6 +176,8 @@ class Queue(Scheduler):
     """States of a job that has ended, or continues in another queue."""
     ending: ClassVar[frozenset[str]] = frozenset()
     """States of a job that is ending, which the queue still shows."""
+    waiting: ClassVar[frozenset[str]] = frozenset()
+    """States of a job that waits or is held, of which the queue says why."""
     removed_variables: ClassVar[re.Pattern[str]]
     """Pattern of variables that its commands read as options, or that describe a job."""
     kept_variables: ClassVar[frozenset[str]] = frozenset()
@@ -233,7 +235,10 @@ class Queue(Scheduler):
 
     @abstractmethod
     def states(self, jobs: Sequence[str]) -> dict[str, list[str]]:
-        """Return the states of each job in the queue; of an array, those of its elements."""
+        """Return the states of each job in the queue; of an array, those of its elements.
+
+        Each may be a `State`, with the reason why it waits.
+        """
 
     @abstractmethod
     def cancel(self, job: str) -> None:

@@ -2,7 +2,8 @@
 
 Keys of the whole site, such as `max_nodes`, hold in every queue. A bin holds in the queue that it
 names, or else in the site file's `queue`; a table `[queues.NAME]` holds in its own. In a queue that
-no bin names, no limit is known. A site file that names no queue has the same limits in all.
+no bin names, only limits of the whole site are known. A site file that names no queue has the same
+limits in all.
 """
 
 from typing import TYPE_CHECKING
@@ -58,8 +59,6 @@ class SiteLimits:
         Raises:
             ValueError: no job of this size is allowed.
         """
-        if not self.knows_queue:
-            return None
         limits = [self.max_walltime_minutes] if self.max_walltime_minutes else []
         if bins := self.queue_bins:
             within = [b for b in bins if b.nodes[0] <= nodes <= b.nodes[1]]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnlc.errors import SchedulerError
-from nnlc.schedulers.answers import check_unread
+from nnlc.schedulers.answers import State, check_answered, check_unread
 from nnlc.schedulers.scheduler import Queue, number_of
 from nnlc.schedulers.slurm_options import SBATCH, SRUN
 
@@ -21,6 +21,7 @@ _SUBMITTED = re.compile(
     r"^[ \t]*(?:(\d+)(?:;(\S+))?|Submitted batch job (\d+)(?: on cluster (\S+))?)[ \t]*$",
     re.MULTILINE,
 )
+_HEADER = re.compile(r"\s*ARRAY_JOB_ID\s")  # of %F, squeue(1)
 _TIMES = (
     r"(?P<m>\d{1,9})(:(?P<s>\d{1,9}))?",
     r"(?P<h>\d{1,9}):(?P<m>\d{1,9}):(?P<s>\d{1,9})",
@@ -52,6 +53,7 @@ class Slurm(Queue):
     early_minutes = 1  # sbatch(1), --signal: "up to 60 seconds earlier"
     over = frozenset(["REVOKED"])  # squeue leaves the others out
     ending = frozenset(["COMPLETING"])
+    waiting = frozenset(["PENDING", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"])
     removed_variables = re.compile(
         r"(SBATCH|SQUEUE|SACCT|SCANCEL|SCONTROL|SALLOC|SRUN|SINFO|_?SLURMD?)_"
     )
@@ -159,11 +161,13 @@ class Slurm(Queue):
         pairs = [_parts(job) for job in jobs]
         for clusters in dict.fromkeys(clusters for _, clusters in pairs):
             numbers = [number for number, place in pairs if place == clusters]
-            words = ["--array", f"--jobs={','.join(numbers)}", "--format=%F %T"]
+            words = ["--array", f"--jobs={','.join(numbers)}", "--format=%F %T %r"]
             for _, line in self._squeue(clusters, numbers, *words):
-                number, _, state = line.partition(" ")
+                number, _, rest = line.partition(" ")
+                state, _, why = rest.partition(" ")
                 if (job := _job(number, clusters)) in found and state not in self.over:
-                    found[job].append(state)
+                    is_told = state in self.waiting and why != "None"
+                    found[job].append(State(state, why if is_told else ""))
         return found
 
     def cancel(self, job: str) -> None:
@@ -208,8 +212,10 @@ class Slurm(Queue):
         gone = ["Invalid job id"]
         where = f"--clusters={clusters}" if clusters else "--federation"
         words = ("squeue", "--all", where, *words)
+        said = self._run(*words, without=[_CLUSTERS], gone_is_fine=gone)
+        check_answered("squeue", said, _HEADER, gone)
         cluster = clusters
-        for line in self._run(*words, without=[_CLUSTERS], gone_is_fine=gone).splitlines():
+        for line in said.splitlines():
             if line.startswith("CLUSTER: "):
                 cluster = line.removeprefix("CLUSTER: ").strip()
             elif re.match(r"\s*\d+(\s|$)", line):

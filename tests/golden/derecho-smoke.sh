@@ -57,6 +57,8 @@ trap 'ended "$?" "$BASH_COMMAND"' EXIT
 cd "${PBS_O_WORKDIR:-.}" || end_job 1 "its folder, $PBS_O_WORKDIR, can't be entered on this node"
 # Remove options of qsub and of HPE's mpiexec from the environment.
 unset PBS_DPREFIX "${!PALS_@}"
+# By default HPE's mpiexec kills all ranks once one ends with 3, 75 or another status than 0.
+export PALS_ABORT_ON_FAILURE=0
 job=${PBS_JOBID:-}
 
 # Nodes of this site that took a job down or whose GPUs fail, as the worker lists them, until when.
