@@ -32,18 +32,18 @@ def main(arguments: list[str] | None = None) -> int:
         wanted = options.mps and options.device != "cpu"
         with control_daemon(wanted=wanted, local_rank=link.local_rank) as without_mps:
             agent = Agent(link, options.trainers, notices, without_mps, options.device)
-            notifier = None
+            ending = None
             if link.rank == 0:
                 from nnlc.ranks.lead import lead  # loaded while trainers start
 
                 try:
-                    notifier = lead(agent, link.ranks, options)
+                    ending = lead(agent, link.ranks, options)
                 except NnlcError as problem:
                     agent.stop_all(refuse(str(problem), ExitStatus.ERROR))
             status = agent.run()
         link.leave(status)
-        if notifier is not None:
-            notifier.finish(status)
+        if ending is not None:
+            ending.finish(status)
     except BaseException:  # otherwise the other ranks would wait for this rank
         sys.excepthook(*sys.exc_info())
         link.abort(ExitStatus.ERROR)

@@ -102,7 +102,7 @@ SLOW_TESTS = {
         "test_an_interrupted_network_is_stopped_where_its_rows_say_and_verified",
         "test_so_does_penguin",
     },
-    "test_preflight.py": {"test_the_preflight_alone_names_every_rank_and_trains_nothing"},
+    "test_preflight.py": {"test_the_preflight_alone_names_every_rank_and_leaves_nothing"},
     "test_geometry.py": {"test_shapes_and_parameters_of_the_paper_networks_are_torchs_own"},
     "test_loop.py": {
         "test_an_overfitting_network_shows_the_saw_tooth_of_reshuffling_once_an_epoch",

@@ -145,7 +145,7 @@ def test_a_plan_is_of_the_code_now_and_warns_what_jobs_need_first(results, capsy
 def test_a_preflight_checks_the_code_now_and_a_job_refuses_it(results):
     change(results.parent, OTHER)
     words = [str(results.parent / "ladders.toml"), "--results", str(results)]
-    campaign, folder = _opened(parse_options([*words, "--preflight"]))
+    campaign, folder, _ = _opened(parse_options([*words, "--preflight"]))
     folder.check()
     assert campaign.family.code != folder.campaign().family.code
     with pytest.raises(FamilyError, match="its code has changed") as refused:

@@ -136,7 +136,7 @@ SMALLEST = {
 }
 """How each is run: in the folder that `place` lays out; empty: as it stands."""
 
-WORKER = "test_preflight.py::test_the_preflight_alone_names_every_rank_and_trains_nothing"
+WORKER = "test_preflight.py::test_the_preflight_alone_names_every_rank_and_leaves_nothing"
 PLAN_HERE = "test_machine_plan.py::test_steps_of_real_networks_are_timed_in_a_process_of_their_own"
 ELSEWHERE = {
     "nnlc specs residual --costs residual.json": (

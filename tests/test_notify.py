@@ -2,11 +2,14 @@
 
 import json
 import os
+import platform
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import threading
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -90,13 +93,24 @@ def test_what_the_command_prints_goes_nowhere_and_megabytes_do_no_harm(capfd):
     ("command", "problem"),
     [
         ("exit 3", "ended with status 3"),
-        ("/no/such/program", "ended with status 127"),
+        ("exec /no/such/program", r"ended with status 127 \(.*/no/such/program.*not found\)"),
         ("kill -9 $$", "ended with status -9"),
         ("exec <&-; true", ""),
+        ("echo no >&2; printf 'n\\033[0m mail\\n\\n' >&2; exit 4", r"ended .* 4 \(n\?\[0m mail\)"),
+        ("sleep 1000 & echo why >&2; exit 5", r"ended with status 5 \(why\)"),
     ],
 )
 def test_a_command_that_fails_or_reads_nothing_is_told_in_words(command, problem):
-    assert run_notify(command, {"text": "x" * 2000}) == problem
+    assert re.fullmatch(problem, run_notify(command, {"text": "x" * 2000}))
+
+
+def test_the_command_runs_in_its_folder_unless_that_is_away(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r").mkdir()
+    for folder in (tmp_path / "r", tmp_path / "away", None):
+        assert run_notify("pwd >> places", {}, folder=folder) == ""
+    assert (tmp_path / "r" / "places").read_text() == f"{tmp_path}/r\n"
+    assert (tmp_path / "places").read_text() == f"{tmp_path}\n" * 2
 
 
 def test_a_command_that_hangs_is_killed_with_all_that_it_started(tmp_path):
@@ -163,6 +177,7 @@ def journalled(folder: ResultsFolder, command: str, *written: tuple[str, dict]) 
 
 
 EVERY = [
+    ("script", {"job": "109[0].pbs-01"}),
     ("job", {"process": {"host": "n1"}, "ranks": []}),
     ("start", {"id": "a"}),
     ("retire", {"rank": 3, "reason": "its GPU is gone", "ids": [], "host": "n7"}),
@@ -178,9 +193,11 @@ def test_the_journal_s_events_are_told_beside_the_job_and_not_again_by_the_next(
     found = sorted(told(kept), key=lambda event: (event["event"], event.get("node")))
     assert [event["event"] for event in found] == ["failed", "lost", "node", "node"]
     assert [event.get("node") for event in found] == [None, None, "n7", "n9"]
-    assert found[1]["text"].endswith("that had ended without a word (the job of noon on n5)")
-    assert "rank 3 gets no more networks, in the job of " in found[2]["text"]
-    assert "node n9 took its job down, in the job of " in found[3]["text"]
+    here = "job 109[0].pbs-01 on n1"
+    lost = "the job of noon on n5 ended without a word (killed, or its node was lost), found by "
+    assert found[1]["text"].endswith(lost + here)
+    assert f"rank 3 gets no more networks, in {here} " in found[2]["text"]
+    assert f"node n9 took its job down, in {here} " in found[3]["text"]
     assert HOSTILE.split()[0] in found[0]["text"]
     next_start(folder, command)
     sender(folder, command).tell_of_failure("n1-12-34", "as its script knows it")
@@ -196,6 +213,7 @@ def test_what_a_crash_left_untold_is_told_by_the_next_start_once(folder, tmp_pat
     for _ in range(2):
         next_start(folder, command)
         assert [event["event"] for event in told(kept)] == ["node", "node", "lost", "failed"]
+    assert "job 109[0].pbs-01 on n1 ended (error: " in told(kept)[-1]["text"]
 
 
 def test_ends_without_an_error_and_events_of_before_are_no_news(folder, tmp_path):
@@ -214,7 +232,7 @@ def test_a_command_that_hangs_holds_up_the_end_for_its_time_only_and_is_told_lat
     with monkeypatch.context() as patch:
         patch.setattr("nnlc.ranks.notifier.NOTIFY_SECONDS", 0.0)
         patch.setattr("nnlc.ranks.notifier._SLACK_SECONDS", 0.0)
-        patch.setattr(sending, "run_notify", lambda *_: goes_on.wait(HANG_SECONDS) * "")
+        patch.setattr(sending, "run_notify", lambda *_, **__: goes_on.wait(HANG_SECONDS) * "")
         notifier = journalled(folder, "true", *EVERY)
         wait_until(lambda: list(folder.journal_folder.glob("told-*")))
         notifier.finish(ExitStatus.ERROR)  # though no command has ended
@@ -229,7 +247,7 @@ def test_a_command_that_hangs_holds_up_the_end_for_its_time_only_and_is_told_lat
 def killed_while_telling(folder: ResultsFolder, monkeypatch, *events: UserEvent) -> None:
     """Leave the claims of a process that is killed while its command runs."""
     with monkeypatch.context() as patch:
-        patch.setattr(sending, "run_notify", lambda *_: 1 / 0)
+        patch.setattr(sending, "run_notify", lambda *_, **__: 1 / 0)
         for each in events:
             with pytest.raises(ZeroDivisionError):
                 sender(folder, "true").tell(each)
@@ -264,8 +282,8 @@ def test_a_script_tells_of_the_failure_that_its_killed_rank_0_was_telling(
 ):
     command, kept = keeper(tmp_path)
     killed_while_telling(folder, monkeypatch, event(failed_key("n1-12-34")))
-    sender(folder, command).tell_of_failure("n1-12-34", "no word")
-    assert [each["text"] for each in told(kept)] == ["a job failed: no word"]
+    sender(folder, command).tell_of_failure("n1-12-34", "no word", "7")
+    assert [each["text"] for each in told(kept)] == ["job 7 failed: no word"]
 
 
 @pytest.mark.parametrize("content", ["", "[", "7", '{"event": "telling"}', '{"process": 7}'])
@@ -292,7 +310,7 @@ def test_a_job_that_several_jobs_find_lost_is_told_of_once(folder, tmp_path):
         journalled(folder, command, lost).finish(ExitStatus.UNFINISHED)
     [found] = told(kept)
     assert found["text"].endswith(
-        ": a job found a job that had ended without a word (the job of noon)"
+        ": the job of noon ended without a word (killed, or its node was lost)"
     )
 
 
@@ -300,7 +318,8 @@ def test_a_failed_job_is_told_before_older_events(folder, tmp_path, monkeypatch)
     command, kept = keeper(tmp_path)
     goes_on = threading.Event()
     run = sending.run_notify
-    monkeypatch.setattr(sending, "run_notify", lambda *w: goes_on.wait(HANG_SECONDS) and run(*w))
+    patient = lambda *w, **k: goes_on.wait(HANG_SECONDS) and run(*w, **k)  # noqa: E731
+    monkeypatch.setattr(sending, "run_notify", patient)
     notifier = journalled(folder, command, *EVERY)
     goes_on.set()
     notifier.finish(ExitStatus.ERROR)
@@ -354,12 +373,12 @@ def test_a_job_that_fails_for_good_is_told_with_its_reason(tmp_path):
 class Scripted:
     """A rendered `local` script with an mpirun that ends at once, and a notify command."""
 
-    def __init__(self, folder: Path, command: str, **changes: object) -> None:
-        self.folder, self.kept = folder, folder / "told"
+    def __init__(
+        self, folder: Path, command: str, python: str = sys.executable, **changes: object
+    ) -> None:
+        self.folder, self.log = folder, ""
         site = load_site("local").model_copy(update={"notify": command, **changes})
-        request = Request(
-            campaign="smoke", results=str(folder / f"r {HOSTILE}"), python=sys.executable
-        )
+        request = Request(campaign="smoke", results=str(folder / f"r {HOSTILE}"), python=python)
         self.script = render_script(request, site)
         (folder / "job.sh").write_text(self.script)
         (folder / "mpirun").write_text(FAKE_MPIRUN)
@@ -376,6 +395,7 @@ class Scripted:
             ["bash", "job.sh"], cwd=self.folder, env=environment, capture_output=True, text=True
         )
         assert done.returncode == status, done.stderr
+        self.log = done.stderr
         return (self.folder / "argv").read_bytes().decode().split("\0")
 
 
@@ -391,6 +411,36 @@ def test_a_script_tells_of_a_failure_that_rank_0_could_not_tell_of(status, tmp_p
     reason = {1: "an error; see the message above", 137: "ranks ended by SIGKILL"}
     assert texts == ([f"a job failed: {reason[status]}"] if status in reason else [])
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("command", ["cat >> told", "exit 4"])
+def test_a_script_whose_python_is_missing_tells_by_itself_in_the_results_folder(command, tmp_path):
+    scripted = Scripted(tmp_path, command, python="/no/such/python3")
+    (results := tmp_path / f"r {HOSTILE}").mkdir()
+    scripted.run(127)
+    log = scripted.log.splitlines()
+    at = next(n for n, line in enumerate(log) if line.startswith("job script: status 127: "))
+    assert "/no/such/python3" in log[at + 1]
+    assert "the script runs the notify command itself" in log[at + 2]
+    if command == "exit 4":
+        assert log[-1] == "job script: nobody was told: the notify command failed with status 4"
+        return
+    [event] = told(results / "told")
+    assert datetime.fromisoformat(event.pop("time")).utcoffset() == timedelta(0)
+    assert event.pop("host") == platform.node()
+    text = "a job of campaign smoke failed, and nnlc could not tell why: see its log"
+    about = {"event": "failed", "text": text, "campaign": "smoke", "status": 127}
+    assert event == {**about, "results": str(results)}
+    assert len(log) == at + 3
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_failing_command_is_run_once_by_a_script_whose_python_is_there(tmp_path):
+    scripted = Scripted(tmp_path, "echo >> times; echo why >&2; exit 3")
+    ResultsFolder(tmp_path / f"r {HOSTILE}").open(load_campaign("smoke"))
+    scripted.run(1)
+    assert (tmp_path / f"r {HOSTILE}" / "times").read_text() == "\n"
+    assert "warning: the notify command ended with status 3 (why): echo >> times" in scripted.log
 
 
 def test_a_setup_line_that_fails_is_told(tmp_path):
@@ -416,26 +466,28 @@ def test_a_script_tells_of_a_chain_that_breaks_and_of_none_that_goes_on(site, tm
     done = subprocess.run(shellcheck, input=script, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     begin, end = script.index("tell() {"), script.index("end_job() {")
-    run = f"heard=$3 alone=$4\ntimeout() {{ echo told; }}\n{script[begin:end]}\n"
-    run = run.replace(" >/dev/null 2>&1 || true", "") + 'tell "$1" "$2"'
-    alone = "unfinished; start it again to continue"
+    run = f"heard=$3 alone=$4\ntimeout() {{ echo told >&2; }}\n{script[begin:end]}\n"
+    run += 'tell "$1" "$2"'
+    alone, go_on = "unfinished", "submit it again to continue"
 
     def tells(status: int, reason: str, heard: str = "", plain: str = alone) -> bool:
-        words = ["bash", "-euc", f"this_job=j\n{run}", "bash", str(status), reason, heard, plain]
+        given = f"this_job=j go_on='{go_on}'\n{run}"
+        words = ["bash", "-euc", given, "bash", str(status), reason, heard, plain]
         done = subprocess.run(words, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        return "told" in done.stdout
+        return "told" in done.stderr
 
     killed = "ranks ended by SIGKILL"
     assert not any(tells(status, "done") for status in (0, 3))
     assert tells(1, "an error")
     assert not tells(1, "an error", heard="TERM")
-    assert not tells(75, alone)
-    assert tells(75, f"{alone}; bsub refused the next job")
-    assert tells(75, f"{alone}, after SIGTERM; qsub refused the next job", heard="TERM")
-    asked = f"{alone}, after SIGTERM; no next job, since a signal asked it to end"
+    assert f'\ngo_on="{go_on}"\n' in script
+    assert not tells(75, f"{alone}; {go_on}")
+    assert tells(75, f"{alone}; bsub refused the next job; {go_on}")
+    assert tells(75, f"{alone}, after SIGTERM; qsub refused the next job; {go_on}", heard="TERM")
+    asked = f"{alone}, after SIGTERM; no next job, since a signal asked it to end; {go_on}"
     assert not tells(75, asked, heard="TERM")
-    assert tells(75, f"{alone}; not requeued, since it ran for less than 60 s")
+    assert tells(75, f"{alone}; not requeued, since it ran for less than 60 s; {go_on}")
     assert not tells(75, f"{alone}; the next job is submitted")
     assert not tells(137, f"{killed}; the next job is submitted", plain=killed)
     assert not tells(137, killed, plain=killed)  # a chain without a word goes on by itself
@@ -506,7 +558,9 @@ def test_watching_tells_of_a_stall_once_also_if_two_watch(tmp_path, monkeypatch,
     assert event["text"].startswith("campaign tiny stalls: 1 network is left")
 
 
-def test_the_command_is_tried_by_hand_and_the_site_s_is_known_from_its_jobs(folder, tmp_path):
+def test_the_command_is_tried_by_hand_and_the_site_s_is_known_from_its_jobs(
+    folder, tmp_path, capfd
+):
     command, kept = keeper(tmp_path)
     none = CliRunner().invoke(app, ["notify", str(folder.path)])
     assert "no notify command: write one into the campaign's [run]" in str(none.exception)
@@ -518,10 +572,14 @@ def test_the_command_is_tried_by_hand_and_the_site_s_is_known_from_its_jobs(fold
     assert notify_command(folder, folder.campaign()) == command
     for _ in range(2):
         done = CliRunner().invoke(app, ["notify", str(folder.path)])
-        assert done.output == f"told: {command}\n"
+        sent, last = done.output.splitlines()
+        assert last == f"told: {command}"
+        assert json.loads(sent.removeprefix("sent: ")) == told(kept)[-1]
     assert [event["event"] for event in told(kept)] == ["test", "test"]
     failed = CliRunner().invoke(app, ["notify", str(folder.path), "--command", "exit 4"])
     assert "the notify command ended with status 4: exit 4" in str(failed.exception)
+    CliRunner().invoke(app, ["notify", str(folder.path), "--command", "echo out; echo err >&2"])
+    assert capfd.readouterr() == ("out\n", "err\n")
 
 
 @pytest.mark.parametrize("text", ["", "a\nb", "a\x00b"])

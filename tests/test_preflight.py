@@ -1,11 +1,17 @@
 """What a job looks at in its first seconds, and what it says when something is wrong."""
 
+from pathlib import Path
+
 import pytest
 from gatherer_jobs import Job, facts, place
 from worker_jobs import run_worker, write_campaign
 
+from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import DeviceError, ExitStatus
 from nnlc.ranks.preflight import check_ranks, choose_device, report, warnings
+from nnlc.ranks.trial_folder import TrialFolder
+from nnlc.results.folder import ResultsFolder
+from nnlc.results.journal import Journal
 
 
 def hellos(*gpus: int, **others: object) -> dict[int, dict]:
@@ -51,6 +57,8 @@ def test_a_gpu_that_the_launcher_keeps_back_is_no_reason_to_train_on_the_process
     withheld = hellos(0, 0, **place_of_it)
     with pytest.raises(DeviceError, match=rf"{words}.*, or start with --device cpu"):
         choose_device("auto", withheld)
+    with pytest.raises(DeviceError, match=r', or write device = "cpu" into the site file of ours$'):
+        choose_device("auto", withheld, "ours")
     assert choose_device("cpu", withheld) == "cpu"
 
 
@@ -159,14 +167,28 @@ def test_every_host_looks_at_its_images_and_the_folder_before_anything_begins(tm
     assert not list(job.results.checkpoints_folder.iterdir())
 
 
-def test_the_preflight_alone_names_every_rank_and_trains_nothing(tmp_path):
-    campaign, results = write_campaign(tmp_path), tmp_path / "r"
+def test_the_preflight_alone_names_every_rank_and_leaves_nothing(tmp_path):
+    campaign, results = write_campaign(tmp_path), tmp_path / "results" / "r"
     job = run_worker(campaign, "--results", results, "--preflight", ranks=2)
     assert job.returncode == ExitStatus.DONE, job.stdout + job.stderr
     assert "rank 1 on" in job.stdout
     assert "preflight passed: 2 ranks can begin" in job.stdout
-    assert not list(results.glob("*_models/*"))
-    assert not list((results / "journal").iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [Path(campaign).name]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_preflight_removes_what_it_made_and_nothing_of_others(begun, tmp_path):
+    results = ResultsFolder(tmp_path / "r")
+    results.path.mkdir()
+    results.costs_file.write_text("{}")
+    trial = TrialFolder(results.path)
+    results.open(load_campaign(write_campaign(tmp_path)))
+    if begun:
+        Journal(results.journal_folder).write("job")
+    trial.finish(0)
+    assert results.has_campaign == begun
+    assert results.costs_file.exists()
+    assert len(list(results.path.iterdir())) > 1 or not begun
 
 
 def test_a_line_a_rank_says_where_it_is_and_what_it_has():

@@ -70,6 +70,17 @@ def test_doctor_prints_versions_site_scheduler_and_node_between_two_marks(monkey
     assert job.exit_code == 3
 
 
+def test_doctor_of_a_site_without_gpus_speaks_of_ranks_and_asks_for_no_gpu(tmp_path, monkeypatch):
+    site = tmp_path / "ours.toml"
+    site.write_text('extends = "pbs"\nname = "ours"\ndevice = "cpu"\ngpus_per_node = 2\n')
+    asked = []
+    monkeypatch.setattr("nnlc.worker.main", lambda words: asked.append(words) or 0)
+    job = CliRunner().invoke(app, ["doctor", "--site", str(site)])
+    assert "; the site starts 2 ranks on a node, without GPUs" in job.output
+    assert "GPUs where the site has" not in job.output
+    assert asked[0][-3:] == ["--device", "cpu", "--preflight"]
+
+
 def test_only_the_first_rank_prints_the_lines_of_doctor(monkeypatch):
     monkeypatch.setattr("nnlc.worker.main", lambda _: 0)
     for rank, printed in (("0", True), ("1", False)):

@@ -12,6 +12,7 @@ from nnlc.reporting.progress_lines import training_left
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history
 from nnlc.results.journal import Journal
+from nnlc.results.logs import logs_of, newest_log, telling_log
 from nnlc.results.status import Failure, read_status
 from nnlc.system.process import this_process
 from nnlc.tables import Row, Table, write_table
@@ -187,7 +188,11 @@ def test_nothing_is_said_on_the_time_left_where_nothing_was_measured(results, id
         ({"event": "attempt", "id": "a", "reason": "no\nroom"}, " on node7 (no room)"),
         ({"event": "retire", "rank": 3, "ids": []}, "rank 3 gets no more networks, in the job"),
         ({"event": "trouble", "reason": 5}, " on node7 had a problem"),
-        ({"event": "lost", "ids": ["x"]}, "found a job that had ended without a word"),
+        ({"event": "lost", "ids": ["x"]}, "UTC: an earlier job ended without a word (killed"),
+        (
+            {"event": "lost", "reason": "job 6 on n5"},
+            "UTC: job 6 on n5 ended without a word (killed",
+        ),
     ],
 )
 def test_the_last_event_says_what_it_was_and_of_which_job(tmp_path, event, words):
@@ -195,6 +200,11 @@ def test_the_last_event_says_what_it_was_and_of_which_job(tmp_path, event, words
     journal.write("job", process={"host": "node7"})
     journal.write(**event)
     assert words in read_history(tmp_path).last_event
+    again = Journal(tmp_path)
+    for event in ("script", "job"):
+        again.write(event, job="7[1].pbs-01", process={"host": "node8"})
+    again.write("end", reason="time")
+    assert read_history(tmp_path).last_event.endswith(": job 7[1].pbs-01 on node8 ended (time)")
     Journal(tmp_path).write("retry", ids=["a", "b"])
     assert read_history(tmp_path).last_event.endswith("UTC: 'nnlc retry' cleared failures")
 
@@ -228,3 +238,45 @@ def test_watching_ends_quietly_with_ctrl_c(results, monkeypatch):
     job = CliRunner().invoke(app, ["status", str(results.path), "--watch"])
     assert job.exit_code == 130
     assert job.output.endswith("Ctrl-C ends\n")
+
+
+def test_jobs_in_the_queue_and_the_last_that_left_it_are_named_with_their_logs(
+    results, ids, monkeypatch
+):
+    found = {f"{n}.pbs-01": ["R"] if n in (9, 11) else [] for n in (11, 2, 9, 10, 1)}
+    monkeypatch.setattr(status_text, "scheduler_of_folder", lambda _: "pbs")
+    monkeypatch.setattr(status_text, "settle", lambda *_: None)
+    monkeypatch.setattr(status_text, "queue", lambda *_: found)
+    logs = results.logs_folder
+    logs.mkdir()
+    for name in ("11.pbs-01.OU", "10.pbs-01.OU", "100.pbs-01.OU", "1.pbs-01.OU"):
+        (logs / name).write_text("")
+    said = "job script: status 127: mpiexec could not be started"
+    (logs / "10.pbs-01.OU").write_text(f"x\njob script: status 75: a\n{said}\x1b[0m\nwarning: y\n")
+
+    def told():
+        return CliRunner().invoke(app, ["status", str(results.path)]).output.replace("\n", "|")
+
+    ended = f"job 10.pbs-01: no longer in the queue, nor 2 jobs before it; log: {logs}/10.pbs-01.OU"
+    there = f"job 9.pbs-01: 1 R|job 11.pbs-01: 1 R; log: {logs}/11.pbs-01.OU|"
+    assert told().endswith(f"no rank has reported yet|{ended}|  {said}?[0m|{there}")
+    found.clear()
+    found["12.pbs-01"] = []
+    last = f"job 12.pbs-01: no longer in the queue; no log in {logs}|"
+    assert told().endswith(f"no job is running|{last}")
+
+
+def test_the_log_of_an_array_that_is_shown_is_that_of_an_element_that_failed(tmp_path):
+    names = ["7[0].pbs-01.OU", "7[1].pbs-01.OU", "7[2].pbs-01.OU", "7_3.out", "7-4.out"]
+    for name, status in zip(names, (0, 1, 75, 3, 0), strict=True):
+        (tmp_path / name).write_text(f"job script: status {status}: why\n")
+    logs = logs_of(tmp_path, "7[].pbs-01")
+    assert len(logs) == len(names)
+    shown = tmp_path / "7[1].pbs-01.OU"
+    assert telling_log([log for log in logs if log.suffix == ".OU"]) == (
+        shown,
+        "job script: status 1: why",
+    )
+    shown.unlink()  # meanwhile
+    assert telling_log([shown]) == (shown, "")
+    assert newest_log(tmp_path) in logs

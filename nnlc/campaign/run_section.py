@@ -33,4 +33,4 @@ class RunSection(Section):
     validation accuracy."""
     notify: Annotated[str, AfterValidator(check_line)] | None = None
     """Shell command that is told when the campaign ends, fails, stalls or loses a node, by JSON on
-    its standard input; by default the site file's."""
+    its standard input, in the results folder; by default the site file's."""

@@ -31,10 +31,13 @@ def report_lines(site: Site | None) -> Iterator[str]:
     yield f"site: {_site_words(site) if site else 'not given, by --site'}"
     yield f"scheduler: {', '.join(_versions()) or 'none whose commands are here'}"
     host = describe_host()
+    has = ""
+    if site is not None:
+        ranks = f"; the site starts {counted(site.gpus_per_node, 'rank')} on a node, without GPUs"
+        has = ranks if site.device == "cpu" else f" where the site has {site.gpus_per_node}"
     yield (
         f"node: {host['host']}, {counted(host['cores'], 'core')} of {host['node_cores']}, "
-        f"{counted(host['node_gpus'], 'GPU')}"
-        + (f" where the site has {site.gpus_per_node}" if site else "")
+        f"{counted(host['node_gpus'], 'GPU')}{has}"
         + (f", {host['visible']}" if host["visible"] else "")
     )
     told = launcher_rank(dict(os.environ))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nnlc.cli import shared_options
-from nnlc.console import say, say_aside, say_whole, standard_output
+from nnlc.console import flush_output, say, say_aside, say_whole, standard_output
 from nnlc.wording import counted
 
 app = typer.Typer()
@@ -203,12 +203,17 @@ def notify(
     ] = None,
     failed: Annotated[str | None, typer.Option(hidden=True)] = None,
     job: Annotated[str | None, typer.Option(hidden=True)] = None,
+    id: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Try the notify command of a results folder, with a test event; see 'nnlc keys site'."""
     from nnlc.errors import NnlcError
     from nnlc.launching.notify_source import notify_command
     from nnlc.results.event_sender import EventSender
     from nnlc.results.folder import ResultsFolder
+
+    def say_now(line: str) -> None:
+        say(line)
+        flush_output()  # before the command prints
 
     folder = ResultsFolder(results)
     try:
@@ -224,11 +229,12 @@ def notify(
             "file, or give --command"
         )
     sender = EventSender(chosen, folder, results.name if campaign is None else campaign.name)
-    if failed is None:
-        problem = sender.send("test", f"'nnlc notify {results}' tries the notify command")
-    else:
-        problem = sender.tell_of_failure(job or failed, failed)
-    if problem:
+    if failed is not None:  # an error would let the script run the command again
+        if problem := sender.tell_of_failure(job or failed, failed, id):
+            say_aside(f"warning: {problem}")
+        return
+    text = f"'nnlc notify {results}' tries the notify command"
+    if problem := sender.try_out(text, say_now):
         raise NnlcError(problem)
     say(f"told: {chosen}")
 

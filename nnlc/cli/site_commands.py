@@ -40,7 +40,7 @@ def doctor(
     ] = None,
     results: Annotated[Path | None, typer.Option(help="Results folder.")] = None,
     images: shared_options.Images = Path("images"),
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda; cpu at a site of CPUs.")] = "auto",
 ) -> None:
     """Check ranks, devices, images and results folder; start it as you start the worker."""
     from nnlc.cli.doctor_text import end_line, report_lines
@@ -53,6 +53,8 @@ def doctor(
     tells = launched is None or launched[1] == 0
     for line in report_lines(chosen) if tells else ():
         say(line)
+    if device == "auto" and chosen is not None and chosen.device == "cpu":
+        device = chosen.device
     words = [campaign, "--images", str(images), "--device", device, "--preflight"]
     try:
         status = worker([*words, *(["--results", str(results)] if results else [])])

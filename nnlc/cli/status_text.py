@@ -16,7 +16,7 @@ from nnlc.results.bad_nodes import remembered
 from nnlc.results.event_sender import EventSender
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.inventory import not_whole_lines
-from nnlc.results.logs import logs_of
+from nnlc.results.logs import job_number, logs_of, telling_log
 from nnlc.results.open_jobs import running_jobs
 from nnlc.results.stall import StallWatch
 from nnlc.results.status import Status, read_status
@@ -78,10 +78,9 @@ def show_status(path: Path) -> tuple[Status, bool]:
     make_console().print(_grid(found))
     for line in _lines(found, path):
         say(line)
-    for line in progress_lines(results, found.campaign, found.networks, found.history, found.left):
-        say(line)
     lines, is_busy = _queue_lines(results)
-    for line in lines:
+    about = found.campaign, found.networks, found.history, found.left
+    for line in [*progress_lines(results, *about, in_queue=is_busy), *lines]:
         say(line)
     return found, is_busy or bool(running_jobs(results.journal_folder, found.history.open_jobs))
 
@@ -141,14 +140,6 @@ def _stop_line(found: Status) -> str:
     )
 
 
-def _logs(results: ResultsFolder, job: str) -> str:
-    """Return the log of a job, or the last element's and their number, to append to its line."""
-    found = logs_of(results.logs_folder, job)
-    if not found:
-        return ""
-    return f"; log: {found[-1]}" + (f" and {len(found) - 1} more" if found[1:] else "")
-
-
 def _queue_lines(results: ResultsFolder) -> tuple[list[str], bool]:
     """Return lines on submitted jobs, and True if one is or may be in the queue."""
     try:
@@ -159,8 +150,32 @@ def _queue_lines(results: ResultsFolder) -> tuple[list[str], bool]:
         found = queue(results, scheduler)
     except SchedulerError as problem:
         return [f"the queue is unknown: {problem}"], True
+    there = {job: states for job, states in found.items() if states}
     lines = [
-        f"job {job}: {count_states(states) or 'no longer in the queue'}{_logs(results, job)}"
-        for job, states in found.items()
+        f"job {job}: {count_states(states)}{_log_words(logs_of(results.logs_folder, job))}"
+        for job, states in sorted(there.items(), key=lambda each: job_number(each[0]))
     ]
-    return lines, any(found.values())
+    gone = sorted(found.keys() - there.keys(), key=job_number)
+    return [*_end_lines(results, gone), *lines], bool(there)
+
+
+def _end_lines(results: ResultsFolder, gone: list[str]) -> Iterator[str]:
+    """Yield lines on the last of the jobs that have left the queue, which may have failed early."""
+    if not gone:
+        return
+    before = f", nor {counted(len(gone) - 1, 'job')} before it" if gone[1:] else ""
+    logs = logs_of(results.logs_folder, gone[-1])
+    if not logs:
+        yield f"job {gone[-1]}: no longer in the queue{before}; no log in {results.logs_folder}"
+        return
+    log, last = telling_log(logs)
+    yield f"job {gone[-1]}: no longer in the queue{before}{_log_words(logs, log)}"
+    if last:
+        yield f"  {last}"
+
+
+def _log_words(logs: list[Path], chosen: Path | None = None) -> str:
+    """Return the log of a job, or one element's and the number of the others, for its line."""
+    if not logs:
+        return ""
+    return f"; log: {chosen or logs[-1]}" + (f" and {len(logs) - 1} more" if logs[1:] else "")

@@ -4,6 +4,7 @@ All numbers are computed here; templates only insert them. In templates each val
 passes a filter: `quote` in shell commands, `word` in directives, which no shell reads.
 """
 
+import json
 import shlex
 import signal
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from nnlc.schedulers.site import Site
 from nnlc.schedulers.site_queues import other_queues_for
 from nnlc.schedulers.site_values import MOST, check_word
 from nnlc.system.environment import DETERMINISM
+from nnlc.system.notify_command import NOTIFY_SECONDS
 from nnlc.system.one_line import check_line
 from nnlc.system.shipped import shipped_folder, shipped_names
 from nnlc.wording import counted, reason_of
@@ -133,6 +135,8 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "container": site.container,
         "folders": folders_of(seen, campaign),
         "notify": campaign.run.notify or site.notify,
+        "notify_seconds": int(NOTIFY_SECONDS),
+        "failed_event": _failed_event(campaign.name, results),
         "script": request.script,
         "reads_input": site.submit.endswith("<"),
         "notice_signal": site.notice.signal,
@@ -160,6 +164,13 @@ def folders_of(request: Request, campaign: Campaign) -> list[str]:
     if campaign.family is not None and campaign.family.folder is not None:
         found.append(campaign.family.folder)
     return found
+
+
+def _failed_event(campaign: str, results: str) -> str:
+    """Return the event of a failed job that its script completes and tells where nnlc can't."""
+    text = f"a job of campaign {campaign} failed, and nnlc could not tell why: see its log"
+    event = {"event": "failed", "text": text, "campaign": campaign, "results": results}
+    return json.dumps(event).removesuffix("}")
 
 
 def _staged_sets(campaign: Campaign) -> list[str]:

@@ -15,7 +15,7 @@ from nnlc.ranks.attempts import is_out_of_memory
 from nnlc.ranks.disk_trouble import DiskTrouble
 from nnlc.ranks.gpu_packing import pack_gpus
 from nnlc.ranks.handout import HandOut
-from nnlc.ranks.job import GO_ON, Job
+from nnlc.ranks.job import Job
 from nnlc.ranks.lost_jobs import LostJobs
 from nnlc.ranks.node_trouble import REPAIR
 from nnlc.ranks.preflight import check_ranks, choose_device, device_names, report, warnings
@@ -83,7 +83,7 @@ class Gatherer:
                 raise NnlcError(f"{self._disk_trouble.problem}; {self._disk_trouble.advice}")
             self._lost_jobs.report()
             if self._shutdown.status is None and self._job.time_left.work_seconds() <= 0:
-                over = f"the job's time is nearly over: {GO_ON}"
+                over = f"the job's time is nearly over: {self._job.go_on}"
                 self._begin_shutdown(ExitStatus.UNFINISHED, over)
             if self._device and self._shutdown.status is None:
                 self._job.progress.tick()
@@ -124,7 +124,8 @@ class Gatherer:
             case "fatal":
                 self._on_fatal(rank, message)
             case "notice":
-                reason = f"{message['signal']} came on rank {rank}: {GO_ON}"
+                asked = ", which asks the job to end" if self._job.of_scheduler else ""
+                reason = f"{message['signal']} came on rank {rank}{asked}: {self._job.go_on}"
                 self._begin_shutdown(ExitStatus.UNFINISHED, reason)
             case "left":
                 self._shutdown.left(rank)
@@ -161,7 +162,7 @@ class Gatherer:
     def _begin(self) -> None:
         """Choose the device, prepare the hand-out of networks, and have images checked."""
         job = self._job
-        self._device = choose_device(job.device, self._hellos)
+        self._device = choose_device(job.device, self._hellos, job.nodes.site)
         check_ranks(self._hellos, self._device)
         names = device_names(self._hellos, self._device)
         speed = job.machine_for(names, self._device)

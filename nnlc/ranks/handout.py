@@ -10,7 +10,7 @@ from nnlc.networks.machine import DeviceKind
 from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.gpu_packing import GpuPacking
 from nnlc.ranks.idle_slots import IdleSlots, Slot
-from nnlc.ranks.job import GO_ON, Job
+from nnlc.ranks.job import Job
 from nnlc.results.inventory import not_whole_lines
 from nnlc.system import messages
 from nnlc.wording import all_of, counted
@@ -194,7 +194,7 @@ class HandOut:
         """
         if self.backlog:
             # Without an idle trainer, replacements are starting.
-            words = f"too little time left to start a network: {GO_ON}"
+            words = f"too little time left to start a network: {self._job.go_on}"
             return (ExitStatus.UNFINISHED, words) if self._idle_slots else None
         if self.backlog.held_by_others:
             return self._outcome_of_others()
@@ -226,7 +226,7 @@ class HandOut:
         ids, leases = [n.spec.id for n in self.backlog.held_by_others], self._job.leases
         return ExitStatus.UNFINISHED, (
             f"nothing is left to start: {counted(len(ids), 'network')} under way in "
-            f"{leases.holder(ids[0])}; if that job ends without their tables, {GO_ON}"
+            f"{leases.holder(ids[0])}; if that job ends without their tables, {self._job.go_on}"
         )
 
     def _others_live(self) -> bool:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from nnlc.results.mixture import Mixture
 
 GO_ON = "start the same command again to continue"
-"""Advice after an unfinished job."""
+"""Advice after an unfinished job without a scheduler."""
+GO_ON_IN_QUEUE = "the next job continues; if there is none, 'nnlc submit' starts one"
+"""Advice after an unfinished job of a scheduler."""
 SAMPLE = 4
 """Networks of the user's own family that are checked before a job's first network."""
 
@@ -56,6 +58,8 @@ class Job:
     """GPU of the ranks, as the site file describes it; None if unknown."""
     ranks: int
     order: Order = "longest"
+    of_scheduler: bool = False
+    """True if a script of a scheduler's job has started the ranks."""
     only_preflight: bool = False
     """True to check ranks, images and folder, and then end."""
     attempts: Attempts
@@ -72,6 +76,11 @@ class Job:
     """Display or log of the job."""
     clock: Callable[[], float] = time.monotonic
     """Clock in seconds."""
+
+    @property
+    def go_on(self) -> str:
+        """Advice after an unfinished job."""
+        return GO_ON_IN_QUEUE if self.of_scheduler else GO_ON
 
     @property
     def costed_networks(self) -> list[CampaignNetwork]:

@@ -31,18 +31,20 @@ from nnlc.wording import all_of, counted, first_few
 
 if TYPE_CHECKING:
     from nnlc.ranks.notifier import Notifier
+    from nnlc.ranks.trial_folder import TrialFolder
 
 
-def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> "Notifier | None":
+def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> "Notifier | TrialFolder | None":
     """Give rank 0's agent a gatherer, or stop all ranks if nothing is left to do.
 
     Returns:
-        What tells the user of this job, if a command is to be told.
+        What finishes when all ranks have left: it tells the user of this job, if a command is to be
+        told, or removes the folder that a preflight has made.
 
     Raises:
         NnlcError: the user must correct something.
     """
-    campaign, results = _opened(options)
+    campaign, results, trial = _opened(options)
     history = read_history(results.journal_folder)
     networks = list(campaign.networks())
     costs_trouble = read_folder_costs(results, networks)
@@ -118,6 +120,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> "Notifier | N
             gpu=Gpu.from_option(options.gpu) if options.gpu else None,
             ranks=ranks,
             order=options.order,
+            of_scheduler=bool(options.job),
             attempts=Attempts(campaign.run.attempts, history.attempts),
             leases=leases,
             time_left=TimeLeft(seconds_left(options.time_left, os.environ), since=options.since),
@@ -129,15 +132,22 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> "Notifier | N
             only_preflight=options.preflight,
         )
     )
-    return notifier
+    return trial or notifier
 
 
-def _opened(options: argparse.Namespace) -> tuple[Campaign, ResultsFolder]:
-    """Return the campaign and its results folder, made or checked."""
+def _opened(
+    options: argparse.Namespace,
+) -> "tuple[Campaign, ResultsFolder, TrialFolder | None]":
+    """Return the campaign, its results folder, made or checked, and what a preflight removes."""
     campaign = load_campaign(options.campaign, accept_code=options.accept_code or options.preflight)
     results = ResultsFolder(results_path(options.results, campaign.name))
     campaign = results.resolve(campaign)
-    is_first_start = not results.has_campaign
+    is_first_start, trial = not results.has_campaign, None
+    if is_first_start and options.preflight:
+        from nnlc.ranks.trial_folder import TrialFolder  # jobs don't need it
+
+        results.check_usable(campaign)
+        trial = TrialFolder(results.path)
     if options.accept_code:
         from nnlc.results.accepted_code import accept_code  # few starts need it
 
@@ -149,7 +159,7 @@ def _opened(options: argparse.Namespace) -> tuple[Campaign, ResultsFolder]:
 
         for line in shared_ids(options.campaign, campaign):
             _tell(line)
-    return campaign, results
+    return campaign, results, trial
 
 
 def _tell(line: str) -> None:

@@ -55,7 +55,7 @@ def gpu_of_rank(rank: int, hello: messages.Message) -> Hashable:
     return rank if pci is None and uuid == "unknown" else (hello["host"], pci, uuid)
 
 
-def choose_device(asked: str, hellos: Mapping[int, messages.Message]) -> str:
+def choose_device(asked: str, hellos: Mapping[int, messages.Message], site: str = "") -> str:
     """Return "cuda" or "cpu", from what the user asked for and which ranks see GPUs.
 
     It is the same on all ranks, since tables depend on it.
@@ -63,6 +63,7 @@ def choose_device(asked: str, hellos: Mapping[int, messages.Message]) -> str:
     Args:
         asked: "auto", "cpu" or "cuda".
         hellos: `hello` message of each rank.
+        site: site of the job's script, whose file has the device; empty without one.
 
     Raises:
         DeviceError: a rank's GPU can't be used; or some rank sees no GPU, although the user asked
@@ -70,7 +71,10 @@ def choose_device(asked: str, hellos: Mapping[int, messages.Message]) -> str:
     """
     if asked == "cpu":
         return "cpu"
-    _refuse_unusable(asked, hellos)
+    cpu = (
+        f'write device = "cpu" into the site file of {site}' if site else "start with --device cpu"
+    )
+    _refuse_unusable(asked, hellos, cpu)
     blind = [rank for rank, hello in sorted(hellos.items()) if not hello["devices"][0]["gpus"]]
     if not blind:
         return "cuda"
@@ -79,12 +83,13 @@ def choose_device(asked: str, hellos: Mapping[int, messages.Message]) -> str:
         if asked == "auto" and not withheld:
             return "cpu"
         seen = " with ".join(filter(None, ["no rank sees a GPU", hellos[blind[0]]["visible"]]))
-        reason = withheld or f"{seen}, but --device cuda asks for one: {_GIVE}"
-        raise DeviceError(f"{reason}, or start with --device cpu")
+        asks = f'device = "cuda" of site {site}' if site else "--device cuda"
+        reason = withheld or f"{seen}, but {asks} asks for one: {_GIVE}"
+        raise DeviceError(f"{reason}, or {cpu}")
     places = some_of([f"{rank} on {hellos[rank]['host']}" for rank in blind], 8)
     problem = (
         f"{len(blind)} of {len(hellos)} ranks see no GPU where others do (rank {places}): "
-        f"start one rank per GPU ({FLAGS}), or all with --device cpu"
+        f"start one rank per GPU ({FLAGS}), or, to use none, {cpu}"
     )
     raise _of_nodes(problem, blind, hellos)
 
@@ -186,7 +191,7 @@ def _why_no_gpu(hellos: Mapping[int, messages.Message]) -> str | None:
     return None
 
 
-def _refuse_unusable(asked: str, hellos: Mapping[int, messages.Message]) -> None:
+def _refuse_unusable(asked: str, hellos: Mapping[int, messages.Message], cpu: str) -> None:
     """Raise an error if a rank has a GPU that its trainers can't use.
 
     Trouble of CUDA where no GPU is known, as with a stub of its library, is none for "auto".
@@ -202,7 +207,7 @@ def _refuse_unusable(asked: str, hellos: Mapping[int, messages.Message]) -> None
         those = f", and {counted(len(others), 'more rank')} theirs" if others else ""
         problem = (
             f"rank {rank} on {hellos[rank]['host']} can't use its GPU{those}: {reasons[rank]}; to "
-            "train on processors, start with --device cpu"
+            f"train on processors, {cpu}"
         )
         raise _of_nodes(problem, reasons, hellos)
 

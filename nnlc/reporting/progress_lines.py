@@ -30,8 +30,19 @@ def progress_lines(
     networks: Sequence[CampaignNetwork],
     history: History,
     left: Mapping[str, Reached],
+    *,
+    in_queue: bool = False,
 ) -> list[str]:
-    """Return lines on a campaign, given the points that networks without a table have reached."""
+    """Return lines on a campaign.
+
+    Args:
+        results: the folder.
+        campaign: its campaign.
+        networks: networks of the campaign.
+        history: content of its journal.
+        left: points that networks without a table have reached.
+        in_queue: True if the scheduler has a job of the folder, or may have one.
+    """
     lines = []
     if saved := {id_: reached for id_, reached in left.items() if reached.saved}:
         points = [f"{id_} {reached.words}" for id_, reached in saved.items()]
@@ -45,7 +56,7 @@ def progress_lines(
     trainers = sum(job.trainers for job in running) or history.jobs.trainers
     seconds = training_left(results, campaign, networks, history, left, trainers)
     if not running:
-        lines.append("no job is running")
+        lines.append("no rank has reported yet" if in_queue else "no job is running")
     if seconds is not None:
         time = f"about {duration(seconds)} of training left with {counted(trainers, 'trainer')}"
         lines.append(time if running else f"{time}, as the last job had")

@@ -30,6 +30,7 @@ from typing import Any
 from nnlc.errors import NnlcError
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history
+from nnlc.results.job_facts import SCRIPT, with_job_id
 from nnlc.results.journal import Journal, event_line, seconds_of
 from nnlc.results.status import Status, read_status
 from nnlc.results.user_events import KINDS, TOLD, UserEvent, user_event
@@ -99,7 +100,21 @@ class EventSender:
 
     def send(self, kind: str, text: str, **facts: Any) -> str:
         """Run the command for an event, told or not; return what went wrong, or ""."""
-        event = {
+        return self._run(self._event(kind, text, **facts), shown=False)
+
+    def try_out(self, text: str, show: Callable[[str], None]) -> str:
+        """Run the command for a test event, and show both; return what went wrong, or "".
+
+        Args:
+            text: the event's text.
+            show: prints a line.
+        """
+        event = self._event("test", text)
+        show(f"sent: {json.dumps(event)}")
+        return self._run(event, shown=True)
+
+    def _event(self, kind: str, text: str, **facts: Any) -> dict[str, Any]:
+        return {
             "event": kind,
             "text": text[:_LONGEST_TEXT],
             "campaign": self._campaign,
@@ -108,8 +123,11 @@ class EventSender:
             "host": platform.node(),
             **facts,
         }
+
+    def _run(self, event: dict[str, Any], *, shown: bool) -> str:
         seconds = min(NOTIFY_SECONDS, self.deadline - time.monotonic())
-        problem = run_notify(self._command, event, seconds)
+        folder = self._results.path
+        problem = run_notify(self._command, event, seconds, folder, shown=shown)
         return f"the notify command {problem}: {self._command}" if problem else ""
 
     def tell_if_ended(self) -> str:
@@ -131,7 +149,7 @@ class EventSender:
         """Tell that nothing goes on since a state was read; return what went wrong, or ""."""
         return self.tell(UserEvent("stalled", f"stalled-{_state(found)}", text))
 
-    def tell_of_failure(self, job: str, reason: str) -> str:
+    def tell_of_failure(self, job: str, reason: str, id: str = "") -> str:
         """Tell of a job that has failed, for its script; return what went wrong, or "".
 
         Events that nobody has told of follow, as far as the time of one command allows.
@@ -139,13 +157,15 @@ class EventSender:
         Args:
             job: name of the job in its script.
             reason: the reason in the words of the script; those of rank 0 are used if it said any.
+            id: ID of the scheduler's job; empty if unknown.
         """
         self.deadline = time.monotonic() + NOTIFY_SECONDS
         untold: dict[str, UserEvent] = {}
         with contextlib.suppress(NnlcError):  # the job may have failed for this reason
             found = read_history(self._results.journal_folder)
             untold = {event.key: event for event in found.untold}
-        own = UserEvent("failed", failed_key(job), f"a job failed: {reason}")
+        who = f"job {id}" if id else "a job"
+        own = UserEvent("failed", failed_key(job), f"{who} failed: {reason}")
         problems = [self.tell(untold.pop(own.key, own), others_ended=True)]
         problems += map(self.tell, untold.values())
         return "; ".join(filter(None, problems))
@@ -199,8 +219,8 @@ class TellingJournal(Journal):
             facts["tell"] = self._key(event, facts)
         super().write(event, **facts)
         whole = {"event": event, "time": datetime.now(UTC).isoformat(), **facts}
-        if event == "job":
-            self._start = whole
+        if event in (SCRIPT, "job"):
+            self._start = with_job_id(whole, self._start)
         elif told and facts["tell"] not in self._passed:
             self._passed.add(facts["tell"])
             self._pass_on(user_event(whole, self._start))

@@ -11,7 +11,7 @@ from nnlc.families.arithmetic import FIRST, settings_for
 from nnlc.networks import ImageSet, Specification
 from nnlc.networks.recipe import TrainingSection
 from nnlc.results.bad_nodes import BadNode, BadNodes
-from nnlc.results.job_facts import PREDICATES, JobFacts, event_words, job_facts
+from nnlc.results.job_facts import PREDICATES, SCRIPT, JobFacts, event_words, job_facts, with_job_id
 from nnlc.results.journal import read_files
 from nnlc.results.open_jobs import OpenJob, OpenJobs
 from nnlc.results.user_events import TOLD, UntoldEvents, UserEvent
@@ -151,12 +151,16 @@ def read_history(folder: Path) -> History:
     open_jobs, bad_nodes, untold = OpenJobs(), BadNodes(), UntoldEvents()
     last: tuple[str, dict[str, Any]] | None = None
     starts: dict[str, dict[str, Any]] = {}
+    scripts: dict[str, dict[str, Any]] = {}
     before: dict[str, tuple[str, dict[str, Any]] | None] = {}
-    for name, event in read_files(folder, {*PREDICATES, TOLD}):
+    for name, event in read_files(folder, {*PREDICATES, TOLD, SCRIPT}):
         untold.follow(name, event)
-        if event["event"] == TOLD:
+        if event["event"] == SCRIPT:
+            scripts[name] = event
+        if event["event"] in (TOLD, SCRIPT):
             continue
         if event["event"] == "job":
+            event = with_job_id(event, scripts.get(name))
             starts[name], before[name] = event, last
         last_time, last = _word(event["time"]), (name, event)
         ids = _ids(event)
@@ -177,10 +181,10 @@ def read_history(folder: Path) -> History:
         jobs=job_facts(list(starts.values())),
         trouble=trouble,
         last_time=last_time,
-        last_event="" if last is None else event_words(last[1], starts.get(last[0])),
+        last_event="" if last is None else event_words(last[1], (scripts | starts).get(last[0])),
         open_jobs=open_jobs.unreported(),
         bad_nodes=bad_nodes.all(),
-        untold=untold.all(starts),
+        untold=untold.all(scripts | starts),
     )
 
 

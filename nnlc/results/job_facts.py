@@ -1,6 +1,6 @@
 """Facts on jobs from their events in a journal, and the last event in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from nnlc.wording import printable
 PREDICATES = {
     "job": "began",
     "end": "ended",
-    "lost": "found a job that had ended without a word",
+    "lost": "ended without a word (killed, or its node was lost)",
     "trouble": "had a problem",
     "start": "began",
     "resume": "continued from its checkpoint",
@@ -25,6 +25,9 @@ PREDICATES = {
     "code": "other code of the family was accepted",
 }
 """Events that the history of a campaign consists of, each with its predicate in words."""
+
+SCRIPT = "script"
+"""Event of a job's script, which has the scheduler's ID of the job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,18 @@ def moment_words(time: Any) -> str:
 
 
 def job_words(start: dict[str, Any]) -> str:
-    """Return which job a start event began: its time and host."""
-    process = start.get("process")
+    """Return which job a start event began: its scheduler's ID if known, or time; and its host."""
+    process, id_ = start.get("process"), start.get("job")
     host = process.get("host") if isinstance(process, dict) else None
     on = f" on {host}" if isinstance(host, str) else ""
+    if isinstance(id_, str) and id_:
+        return f"job {id_}{on}"
     return f"the job of {moment_words(start['time'])}{on}"
+
+
+def with_job_id(start: dict[str, Any], script: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a start event of a job with the ID in the event of its script, if there is one."""
+    return start if script is None else {"job": script.get("job"), **start}
 
 
 def event_words(event: dict[str, Any], start: dict[str, Any] | None) -> str:
@@ -86,15 +96,17 @@ def event_words(event: dict[str, Any], start: dict[str, Any] | None) -> str:
         start: start event of its job; None for events of commands such as `nnlc retry`.
     """
     kind, job = event["event"], "" if start is None else job_words(start)
-    subject = event.get("id")
+    subject, how, reason = event.get("id"), "in", event.get("reason")
+    reason = " ".join(reason.split()) if isinstance(reason, str) else ""
     if kind in ("retire", "node"):
         subject = f"rank {event.get('rank')}" if kind == "retire" else f"node {event.get('host')}"
-    elif kind == "lost" and not job:  # before the start of its own job is known
+    elif kind == "lost":  # the reason is the job that was lost
+        subject, how, reason = reason or "an earlier job", "found by", ""
+    elif kind == "end" and not job:  # before the job's start is known
         subject = "a job"
     words = f"{subject or job} {PREDICATES[kind]}".strip()
-    words += f", in {job}" if subject and job else ""
-    if isinstance(reason := event.get("reason"), str) and reason:
-        words += f" ({' '.join(reason.split())})"
+    words += f", {how} {job}" if subject and job else ""
+    words += f" ({reason})" if reason else ""
     return printable(f"{moment_words(event['time'])}: {words}")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnlc.results.job_facts import job_words, trainers_in
+from nnlc.results.job_facts import PREDICATES, job_words, trainers_in
 from nnlc.results.journal import is_silent, read_progress
 from nnlc.system.process import process_lives, this_process
 from nnlc.wording import counted, printable
@@ -41,7 +41,7 @@ class OpenJob:
             missing: IDs of networks without a table; the line says how many continue.
         """
         left = len(self.under_way.intersection(missing))
-        text = f"{self.words} ended without a word (killed, or its node was lost)"
+        text = f"{self.words} {PREDICATES['lost']}"
         one = "network continues from its checkpoint, if it has a usable one"
         several = "networks continue from their checkpoints, if they have usable ones"
         return printable(f"{text}; {counted(left, one, several)}" if left else text)

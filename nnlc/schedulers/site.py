@@ -61,7 +61,7 @@ class Site(SiteLimits, BaseModel):
     submit: Line
     """Command before the script's name, such as `sbatch` or `bsub <`."""
     gpus_per_node: Count
-    """GPUs of a node, each of which gets one rank."""
+    """GPUs of a node, each of which gets one rank; with device = "cpu", the ranks of a node."""
     cores_per_rank: Count
     """CPU cores that each rank gets, most of them for reading and preparing images."""
     memory_gigabytes_per_node: Count | None = None
@@ -131,7 +131,7 @@ class Site(SiteLimits, BaseModel):
     notify: Line | None = None
     """Shell command that is told when a campaign ends, fails, stalls or loses a node, by JSON on
     its standard input; a campaign's own run.notify replaces it. Rank 0 runs it, on a node that may
-    have no network."""
+    have no network, in the results folder."""
     launcher_options: tuple[Line, ...] = ()
     """More arguments for srun, jsrun, mpiexec or mpirun, one per element."""
     rank_setup: tuple[Line, ...] = ()

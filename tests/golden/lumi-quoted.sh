@@ -27,27 +27,42 @@ set -euo pipefail
 walltime_minutes=30
 begun=$(($(printf '%(%s)T' -1) - SECONDS))
 
-# The log's last line gives the reason of the end, except after SIGKILL.
+# The log's last "job script: status" gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
+go_on="submit it again to continue"
 this_job="$(uname -n)-$$-$(printf '%(%s)T' -1)" alone=''
 # Tell the user that this job failed, and that no other job goes on. Rank 0 tells of all else, and of
 # the failure if it still can: each is told once.
 tell() { # STATUS REASON
     case $1 in
         0 | 3) return 0 ;;
-        75 | 129 | 1[3-9]? | 2??) [ "$2" != "$alone" ] || return 0 ;;
+        75 | 129 | 1[3-9]? | 2??) [ "${2%"; $go_on"}" != "$alone" ] || return 0 ;;
     esac
     case $2 in
         *"the next job is submitted"*) return 0 ;;
-        *"refused the next job") ;; # at the walltime, of which PBS tells by SIGTERM, too
+        *"refused the next job"*) ;; # at the walltime, of which PBS tells by SIGTERM, too
         *) [ -z "$heard" ] || return 0 ;;
     esac
-    timeout -k 5 90 \
+    if timeout -k 5 90 \
         apptainer exec --rocm --bind '/data/a b,/opt' \
         --bind '/results/a $(touch x)' \
         '/images/it'"'"'s $(touch x).sif' \
         python -m nnlc notify '/results/a $(touch x)' --failed "$2" --job "$this_job" \
-        --command 'printf '"'"'%s\n'"'"' "$HOME" `id` > "it'"'"'s over"' </dev/null >/dev/null 2>&1 || true
+--id "${job:-}" --command 'printf '"'"'%s\n'"'"' "$HOME" `id` > "it'"'"'s over"' </dev/null >/dev/null; then
+        return 0
+    fi
+    echo "job script: nnlc could not tell of this: the script runs the notify command itself" >&2 || true
+    (
+        cd -- '/results/a $(touch x)' 2>/dev/null || true
+        timeout -k 5 30 /bin/sh -c 'printf '"'"'%s\n'"'"' "$HOME" `id` > "it'"'"'s over"' \
+            < <(failed_event "$1" 2>/dev/null) >/dev/null 2>&1
+    ) || echo "job script: nobody was told: the notify command failed with status $?" >&2 || true
+}
+failed_event() { # STATUS; its words are JSON, whatever they are
+    local host
+    host=$(uname -n)
+    printf '%s, "status": %d, "time": "%s", "host": "%s"}\n' '{"event": "failed", "text": "a job of campaign curves failed, and nnlc could not tell why: see its log", "campaign": "curves", "results": "/results/a $(touch x)"' \
+        "$1" "$(TZ=UTC0 printf '%(%Y-%m-%dT%H:%M:%S+00:00)T' -1)" "${host//[^A-Za-z0-9._-]/}"
 }
 end_job() { # STATUS REASON
     said=yes
@@ -67,7 +82,7 @@ pass_on() { kill -TERM "$launcher"; }
 hear() { # SIGNAL
     heard=$1
     echo "job script: received SIG$1 from the user, the scheduler or the system" >&2 || true
-    [ -n "$launcher" ] || end_job 75 "received SIG$1 before any rank began; start it again to continue"
+    [ -n "$launcher" ] || end_job 75 "received SIG$1 before any rank began; $go_on"
     pass_on
 }
 trap 'hear TERM' TERM
@@ -161,7 +176,7 @@ fi
 case $status in
     0) reason="nothing is left to train" ;;
     3) reason="nothing is left to train, but some tables are missing or damaged: nnlc status says why" ;;
-    75) reason="unfinished; start it again to continue" ;;
+    75) reason="unfinished" ;;
     126 | 127) reason="srun could not be started, or could not start its command" ;;
     *) reason="an error; see the message above" ;;
 esac
@@ -192,4 +207,8 @@ if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
         reason+="; scontrol requeue failed"
     fi
 fi
+case "$status $reason" in
+    *"the next job is submitted"*) ;;
+    "75 "*) reason+="; $go_on" ;;
+esac
 end_job "$status" "$reason"

@@ -21,8 +21,9 @@ set -euo pipefail
 walltime_minutes=120
 begun=$(($(printf '%(%s)T' -1) - SECONDS))
 
-# The log's last line gives the reason of the end, except after SIGKILL.
+# The log's last "job script: status" gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
+go_on="submit it again to continue"
 end_job() { # STATUS REASON
     said=yes
     echo "job script: status $1: $2" >&2 || true # the log's disk may be full
@@ -40,7 +41,7 @@ pass_on() { kill -TERM "$launcher"; }
 hear() { # SIGNAL
     heard=$1
     echo "job script: received SIG$1 from the user, the scheduler or the system" >&2 || true
-    [ -n "$launcher" ] || end_job 75 "received SIG$1 before any rank began; start it again to continue"
+    [ -n "$launcher" ] || end_job 75 "received SIG$1 before any rank began; $go_on"
     pass_on
 }
 trap 'hear TERM' TERM
@@ -114,7 +115,7 @@ fi
 case $status in
     0) reason="nothing is left to train" ;;
     3) reason="nothing is left to train, but some tables are missing or damaged: nnlc status says why" ;;
-    75) reason="unfinished; start it again to continue" ;;
+    75) reason="unfinished" ;;
     126 | 127) reason="srun could not be started, or could not start its command" ;;
     *) reason="an error; see the message above" ;;
 esac
@@ -144,4 +145,8 @@ if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
         reason+="; scontrol requeue failed"
     fi
 fi
+case "$status $reason" in
+    *"the next job is submitted"*) ;;
+    "75 "*) reason+="; $go_on" ;;
+esac
 end_job "$status" "$reason"
