@@ -416,7 +416,10 @@ def test_a_script_tells_of_a_failure_that_rank_0_could_not_tell_of(status, tmp_p
 @pytest.mark.parametrize("command", ["cat >> told", "exit 4"])
 def test_a_script_whose_python_is_missing_tells_by_itself_in_the_results_folder(command, tmp_path):
     scripted = Scripted(tmp_path, command, python="/no/such/python3")
-    (results := tmp_path / f"r {HOSTILE}").mkdir()
+    results = tmp_path / f"r {HOSTILE}"
+    scripted.run(127)  # the results folder is away
+    assert (tmp_path / "told").exists() == (command != "exit 4")
+    results.mkdir()
     scripted.run(127)
     log = scripted.log.splitlines()
     at = next(n for n, line in enumerate(log) if line.startswith("job script: status 127: "))

@@ -259,7 +259,9 @@ def test_jobs_in_the_queue_and_the_last_that_left_it_are_named_with_their_logs(
 
     ended = f"job 10.pbs-01: no longer in the queue, nor 2 jobs before it; log: {logs}/10.pbs-01.OU"
     there = f"job 9.pbs-01: 1 R|job 11.pbs-01: 1 R; log: {logs}/11.pbs-01.OU|"
-    assert told().endswith(f"no rank has reported yet|{ended}|  {said}?[0m|{there}")
+    assert told().endswith(
+        f"no rank of a job in the queue has reported yet|{ended}|  {said}?[0m|{there}"
+    )
     found.clear()
     found["12.pbs-01"] = []
     last = f"job 12.pbs-01: no longer in the queue; no log in {logs}|"

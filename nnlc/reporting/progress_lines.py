@@ -56,7 +56,8 @@ def progress_lines(
     trainers = sum(job.trainers for job in running) or history.jobs.trainers
     seconds = training_left(results, campaign, networks, history, left, trainers)
     if not running:
-        lines.append("no rank has reported yet" if in_queue else "no job is running")
+        none = "no rank of a job in the queue has reported yet"
+        lines.append(none if in_queue else "no job is running")
     if seconds is not None:
         time = f"about {duration(seconds)} of training left with {counted(trainers, 'trainer')}"
         lines.append(time if running else f"{time}, as the last job had")

@@ -52,11 +52,11 @@ tell() { # STATUS REASON
         return 0
     fi
     echo "job script: nnlc could not tell of this: the script runs the notify command itself" >&2 || true
-    (
-        cd -- '/results/a $(touch x)' 2>/dev/null || true
-        timeout -k 5 30 /bin/sh -c 'printf '"'"'%s\n'"'"' "$HOME" `id` > "it'"'"'s over"' \
-            < <(failed_event "$1" 2>/dev/null) >/dev/null 2>&1
-    ) || echo "job script: nobody was told: the notify command failed with status $?" >&2 || true
+    # The folder's disk may be away or hang: timeout starts cd, too.
+    timeout -k 5 30 /bin/sh -c 'cd -- "$1"; exec /bin/sh -c "$2"' sh \
+        '/results/a $(touch x)' 'printf '"'"'%s\n'"'"' "$HOME" `id` > "it'"'"'s over"' \
+        < <(failed_event "$1" 2>/dev/null) >/dev/null 2>&1 ||
+        echo "job script: nobody was told: the notify command failed with status $?" >&2 || true
 }
 failed_event() { # STATUS; its words are JSON, whatever they are
     local host
