@@ -210,6 +210,9 @@ def test_a_walltime_may_be_given_in_hours_but_not_twice_and_as_a_number():
 def test_a_site_that_says_nothing_of_its_gpu_is_told_what_to_say(tmp_path):
     with pytest.raises(SiteError, match="table \\[gpu\\]: missing") as caught:
         forecast_campaign(SMOKE, load_site("slurm"), ResultsFolder(tmp_path / "none"))
+    own = load_site("slurm").model_copy(update={"name": "ours"})
+    with pytest.raises(SiteError, match="write into the site file of ours\\n  \\[gpu\\]"):
+        forecast_campaign(SMOKE, own, ResultsFolder(tmp_path / "none"))
     lines = str(caught.value).splitlines()
     found = own_site(tmp_path, "\n".join(line for line in lines if line.startswith("  ")))
     assert found.gpu is not None

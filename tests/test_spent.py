@@ -86,6 +86,28 @@ def test_a_job_that_no_trainer_survived_is_lost_whole(tmp_path):
     assert (job.seconds, job.nodes, job.shares()["lost to crashes"]) == (40, 2, 1.0)
 
 
+@pytest.mark.parametrize("status", ["DONE", "UNFINISHED", "DONE_WITH_FAILURES"])
+def test_a_job_that_ended_properly_without_a_network_has_lost_nothing(status, tmp_path):
+    end = {"event": "end", "status": status}
+    [waited] = job_times(journal(tmp_path / "a", (2, SCRIPT), (4, JOB), (10, end)), (), 1e9)
+    assert parts(waited) == {
+        "trained": 0,
+        "starts and saves": 4 * 4,
+        "lost to crashes": 0,
+        "idle": 4 * 6,
+    }
+    [cancelled] = job_times(journal(tmp_path / "b", (2, SCRIPT), (3, end)), (), 1e9)
+    assert cancelled.shares()["starts and saves"] == 1
+
+
+def test_a_job_that_has_just_begun_runs_until_it_has_been_silent(tmp_path):
+    folder = journal(tmp_path / "journal", (10, SCRIPT))
+    [young] = job_times(folder, (), 12)
+    assert (young.runs, young.shares()["starts and saves"]) == (True, 1)
+    [silent] = job_times(folder, (), 1000)
+    assert (silent.runs, silent.shares()["lost to crashes"]) == (False, 1)
+
+
 @pytest.mark.parametrize("version", ["0.1.0", "0.2.0", "0.3.0"])
 def test_journals_of_every_version_are_counted(version, tmp_path):
     shutil.copytree(HALF.parent.parent / version / "half-done", tmp_path / "r")
@@ -338,7 +360,7 @@ def test_spent_shows_both_figures_of_a_job_and_what_is_left_at_the_price(campaig
     assert "3 jobs, by the journal: all" in told
     assert "2 nodes: 100 s, ended without a word; accounted 123 s on 2 nodes, FAILED" in told
     assert "2 runs by Slurm's accounting: 0.0783 node-hours, 0.2733 GPU-hours; 1 run of" in told
-    assert "hours measured, " in told
+    assert "in hours of one trainer: " in told
     assert "left to train: " in told
     assert "at the price so far: " in told
 

@@ -55,7 +55,7 @@ def _rounded(percentage: re.Match[str]) -> str:
 def _divisor_line(divisor: Divisor) -> str:
     kind = "published tables" if divisor.published else "nnlc's tables"
     head = f"valLoss of {kind} in {shown(divisor.path)}: {divisor.verdict}"
-    networks = counted(divisor.networks, "never-learning network")
+    networks = counted(divisor.networks, "usable never-learning network")
     if divisor.estimate is None or divisor.log10_likelihood_ratio is None:
         return f"{head} ({networks})"
     error, ratio = divisor.standard_error, divisor.log10_likelihood_ratio

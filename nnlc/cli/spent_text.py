@@ -159,8 +159,8 @@ def _price_lines(jobs: Sequence[JobTime], times: TrainingTimes | None) -> Iterat
         return
     if times.measured and times.predicted:
         yield (
-            f"training of the finished networks: {_hours(times.measured / 3600)} hours measured, "
-            f"{_hours(times.predicted / 3600)} predicted"
+            "training of the finished networks, in hours of one trainer: "
+            f"{_hours(times.measured / 3600)} measured, {_hours(times.predicted / 3600)} predicted"
         )
     left = sum(times.left)
     if not left:

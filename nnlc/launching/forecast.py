@@ -28,7 +28,7 @@ from nnlc.results.folder import ResultsFolder
 from nnlc.results.folder_costs import check_counted, read_folder_costs
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import Entry, inventory
-from nnlc.schedulers.site import Site
+from nnlc.schedulers.site import Site, file_to_write
 from nnlc.schedulers.site_values import Gpu
 
 _SPREAD = (0.1, 0.9)
@@ -218,10 +218,10 @@ def not_whole_words(forecast: CampaignForecast) -> str:
 
 def _gpu_of(site: Site) -> Gpu:
     if site.gpu is None:
+        file = file_to_write(site, "\n  ")
         raise SiteError(
-            f"site {site.name}, table [gpu]: missing, so nothing can be predicted; write a site "
-            f"file with\n"
-            f'  extends = "{site.name}"\n'
+            f"site {site.name}, table [gpu]: missing, so nothing can be predicted; write into "
+            f"{file}\n"
             "  [gpu]\n"
             '  model = "NVIDIA A100"     # its name\n'
             "  fp32_teraflops = 19.5     # its peak in full precision\n"

@@ -19,7 +19,7 @@ from nnlc.launching.spare_node import may_have_spare
 from nnlc.networks.image_sets import comes_with_nnlc
 from nnlc.results.paths import ResultsPaths, results_path
 from nnlc.schedulers.scheduler import LEAST_SECONDS
-from nnlc.schedulers.site import Site
+from nnlc.schedulers.site import Site, file_to_write
 from nnlc.schedulers.site_queues import other_queues_for
 from nnlc.schedulers.site_values import MOST, check_word
 from nnlc.system.environment import DETERMINISM
@@ -85,7 +85,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
     if site.account_required and not site.account:
         raise SiteError(
             f"site {site.name}, key account: this site starts no job without an account; "
-            f'give --account, or write a site file with extends = "{site.name}" and account = "…"'
+            f'give --account, or write account = "…" into {file_to_write(site)}'
         )
     campaign = campaign or load_campaign(request.campaign)
     if site.container is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.results.job_facts import dictionaries, trainers_in
-from nnlc.results.journal import last_sign, read_files, seconds_of
+from nnlc.results.journal import SILENT_SECONDS, last_sign, read_files, seconds_of
 from nnlc.wording import printable
 
 _CRASHES = ("attempt", "failure", "uncaptured")
@@ -35,11 +35,15 @@ class JobTime:
     """Ranks, each with a GPU; 0 on processors."""
     trainers: int = 0
     """Trainers; 0 if the job ended before they began."""
+    ready: float | None = None
+    """Time at which its ranks were ready for networks, if they were."""
     first_start: float | None = None
     has_begun: bool = False
     """True if its file has a start, as that of a command such as `nnlc retry` has not."""
     is_over: bool = False
     """True if its end is recorded."""
+    has_failed: bool = False
+    """True if its recorded end is an error."""
     runs: bool = False
     trained: float = 0.0
     """Seconds of all trainers."""
@@ -56,13 +60,27 @@ class JobTime:
         """Return the share of each part in the job's time."""
         whole = self.seconds * self.trainers
         if not whole or self.first_start is None:
-            part = "starts and saves" if self.runs else "lost to crashes"
-            return dict.fromkeys(PARTS, 0.0) | {part: 1.0 if self.seconds else 0.0}
+            return self._shares_without_networks()
         begin = max(0.0, self.first_start - self.began) * self.trainers
         parts = [self.trained, self.started + begin, self.lost]
         excess = max(1.0, sum(parts) / whole)
         shares = [part / whole / excess for part in parts]
         return dict(zip(PARTS, [*shares, max(0.0, 1.0 - sum(shares))], strict=True))
+
+    def _shares_without_networks(self) -> dict[str, float]:
+        """Return the shares of a job in which no network began.
+
+        A job that ended properly started until its ranks were ready, and then had nothing to do,
+        as where other jobs held the networks.
+        """
+        shares = dict.fromkeys(PARTS, 0.0)
+        if not self.seconds:
+            return shares
+        if self.has_failed or not (self.runs or self.is_over):
+            return shares | {"lost to crashes": 1.0}
+        ready = self.ended if self.ready is None or self.runs else self.ready
+        begin = min(1.0, max(0.0, ready - self.began) / self.seconds)
+        return shares | {"starts and saves": begin, "idle": 1.0 - begin}
 
 
 @dataclass(slots=True)
@@ -90,7 +108,8 @@ def job_times(folder: Path, running: Container[str], now: float) -> list[JobTime
             _take(jobs.setdefault(name, JobTime(name, began=moment, ended=moment)), event, moment)
     for job in jobs.values():
         if not job.is_over:
-            job.runs = job.name in running
+            begins = job.ready is None and now - job.ended < SILENT_SECONDS
+            job.runs = begins or job.name in running
             sign = now if job.runs else min(now, last_sign(folder, job.name, ""))
             job.ended = max(job.ended, sign)
             for training in job.at_work.values():
@@ -112,6 +131,7 @@ def _take(job: JobTime, event: dict[str, Any], moment: float) -> None:
             job.nodes = nodes if type(nodes) is int and nodes > 0 else job.nodes
         case "job":
             job.has_begun = True
+            job.ready = moment
             job.trainers = trainers_in(event)
             ranks = dictionaries(event.get("ranks"))
             hosts = {str(rank.get("node") or rank.get("host")) for rank in ranks}
@@ -135,6 +155,7 @@ def _take(job: JobTime, event: dict[str, Any], moment: float) -> None:
             _end(job, job.at_work.pop(id_), moment, kept=False)
         case "end":
             job.is_over = True
+            job.has_failed = event.get("status") == "ERROR"
             for training in job.at_work.values():  # they have saved, and leave
                 job.started += max(0.0, moment - training.since)
             job.at_work.clear()

@@ -61,7 +61,8 @@ class Pbs(Queue):
     queue_options = ("q",)
     version_command = ("qstat", "--version")
     accounting_gaps = (
-        "PBS forgets a job some days after its end, and all runs but the last of one that ran again"
+        "PBS forgets a job some days after its end, and all runs but the last of one that ran "
+        "again; it may have no figures yet of a job that runs"
     )
     walltime_forms = "it must be [[HH:]MM:]SS"
     memory_directive = ":mem={}gb"  # within select, by the template

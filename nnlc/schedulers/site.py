@@ -282,6 +282,16 @@ def find_site(name_or_path: str) -> Path:
     return find_file(name_or_path, "site_configs", SiteError)
 
 
+def file_to_write(site: Site, gap: str = " ") -> str:
+    """Return words on the file for keys that a site lacks: its own, or one that extends it.
+
+    Only a shipped site can be extended by the name that it has in its file.
+    """
+    if site.name in shipped_names("site_configs", ".toml"):
+        return f'a site file with{gap}extends = "{site.name}"'
+    return f"the site file of {site.name}"
+
+
 def queue_of(site: Site) -> Queue:
     """Return the scheduler of a site.
 
