@@ -20,6 +20,15 @@ FIRST = (
 """Files that begin first, each on one worker: they take long, and others fill the time."""
 
 SLOW_TESTS = {
+    "test_output_file.py": {
+        "test_what_is_not_its_like_is_never_replaced_and_its_like_is",
+    },
+    "test_own_networks.py": {
+        "test_a_checkpoint_in_a_half_epoch_or_a_validation_loses_no_bit",
+    },
+    "test_suite.py": {
+        "test_limits_come_from_their_owner_and_no_test_looks_at_a_clock",
+    },
     "test_plots.py": {
         "test_every_kind_draws_many_networks_and_counts_them",
         "test_each_format_is_whole_has_no_date_and_is_the_same_each_time",
@@ -129,10 +138,12 @@ SLOW_TESTS = {
     "test_preflight.py": {"test_the_preflight_alone_names_every_rank_and_leaves_nothing"},
     "test_geometry.py": {"test_shapes_and_parameters_of_the_paper_networks_are_torchs_own"},
     "test_loop.py": {
+        "test_the_rest_of_a_diverged_network_is_what_training_on_would_give",
         "test_an_overfitting_network_shows_the_saw_tooth_of_reshuffling_once_an_epoch",
         "test_the_saw_tooth_is_gone_where_each_half_epoch_is_drawn_by_itself",
     },
     "test_check_family.py": {
+        "test_a_fault_that_shows_without_torch_is_a_verdict",
         "test_a_family_without_fault_passes_every_part_and_costs_what_it_costs",
         "test_faults_of_several_networks_are_found_part_by_part_and_leave_the_others_alone",
         "test_a_fault_that_shows_in_another_process_is_a_verdict",
@@ -227,7 +238,7 @@ SLOW_FILES = {
     *("test_documents.py", "test_upgrade.py", "test_pbs_standins.py"),
     *("test_rules.py", "test_steps.py", "test_trainers.py", "test_amd.py"),
     *("test_job_ends.py", "test_job_scripts.py", "test_serve.py"),
-    *("test_export_damage.py", "test_predictors_stopper.py"),
+    *("test_export_damage.py", "test_predictors_stopper.py", "test_convolution.py"),
 }
 
 QUICK_TESTS = {
