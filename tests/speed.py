@@ -20,6 +20,36 @@ FIRST = (
 """Files that begin first, each on one worker: they take long, and others fill the time."""
 
 SLOW_TESTS = {
+    "test_output_file.py": {
+        "test_what_is_not_its_like_is_never_replaced_and_its_like_is",
+    },
+    "test_own_networks.py": {
+        "test_a_checkpoint_in_a_half_epoch_or_a_validation_loses_no_bit",
+    },
+    "test_suite.py": {
+        "test_limits_come_from_their_owner_and_no_test_looks_at_a_clock",
+    },
+    "test_plots.py": {
+        "test_every_kind_draws_many_networks_and_counts_them",
+        "test_each_format_is_whole_has_no_date_and_is_the_same_each_time",
+        "test_what_one_picture_can_not_show_is_refused",
+        "test_a_comparison_has_a_picture_and_says_what_it_counts",
+        "test_odd_curves_are_drawn_or_left_out_without_a_word_from_libraries",
+        "test_more_datasets_than_panels_are_told",
+    },
+    "test_contexts.py": {
+        "test_gp_beats_last1_and_its_uncertainty_holds",
+    },
+    "test_launching.py": {
+        "test_bash_shellcheck_and_our_own_rules_accept_each_golden_file",
+    },
+    "test_terminals.py": {
+        "test_no_letter_changes_how_a_verb_ends",
+        "test_no_letter_changes_how_a_verb_refuses",
+    },
+    "test_lint.py": {
+        "test_every_rendered_script_of_every_shipped_site_is_clean",
+    },
     "test_light.py": {
         "test_only_modules_that_train_or_serve_another_library_need_an_extra",
     },
@@ -30,6 +60,8 @@ SLOW_TESTS = {
         "test_jobs_that_claim_and_release_as_fast_as_they_can_never_have_one_network_at_once",
     },
     "test_marginals.py": {
+        "test_the_paper_campaign_follows_the_articles_distribution",
+        "test_a_campaign_with_shifted_ranges_is_noticed",
         "test_every_quantity_is_tested",
     },
     "test_array_split.py": {
@@ -42,6 +74,7 @@ SLOW_TESTS = {
         "test_a_picture_needs_no_backend_and_one_that_is_there_stays_chosen",
     },
     "test_figures.py": {
+        "test_presets_have_the_widths_of_columns_and_whole_text_that_journals_accept",
         "test_functions_return_figures_to_change_and_save_and_leave_matplotlib_as_it_was",
     },
     "test_training_steps.py": {
@@ -105,10 +138,12 @@ SLOW_TESTS = {
     "test_preflight.py": {"test_the_preflight_alone_names_every_rank_and_leaves_nothing"},
     "test_geometry.py": {"test_shapes_and_parameters_of_the_paper_networks_are_torchs_own"},
     "test_loop.py": {
+        "test_the_rest_of_a_diverged_network_is_what_training_on_would_give",
         "test_an_overfitting_network_shows_the_saw_tooth_of_reshuffling_once_an_epoch",
         "test_the_saw_tooth_is_gone_where_each_half_epoch_is_drawn_by_itself",
     },
     "test_check_family.py": {
+        "test_a_fault_that_shows_without_torch_is_a_verdict",
         "test_a_family_without_fault_passes_every_part_and_costs_what_it_costs",
         "test_faults_of_several_networks_are_found_part_by_part_and_leave_the_others_alone",
         "test_a_fault_that_shows_in_another_process_is_a_verdict",
@@ -133,14 +168,11 @@ SLOW_TESTS = {
         "test_the_papers_6000_networks_finish_at_each_site_within_its_limits",
         "test_whatever_is_asked_a_plan_is_legal_or_the_nearest_possible_is",
     },
-    "test_plots.py": {
-        "test_each_format_is_whole_has_no_date_and_is_the_same_each_time",
-        "test_what_one_picture_can_not_show_is_refused",
-        "test_a_comparison_has_a_picture_and_says_what_it_counts",
-        "test_odd_curves_are_drawn_or_left_out_without_a_word_from_libraries",
-        "test_more_datasets_than_panels_are_told",
+    "test_resuming.py": {
+        "test_from_a_checkpoint_of_any_step_come_the_same_rows_and_no_step_is_repeated",
+        "test_interrupted_after_every_step_it_has_the_same_rows_and_repeats_no_step",
+        "test_interrupted_several_times_it_has_the_same_rows_and_repeats_no_step",
     },
-    "test_resuming.py": {"test_interrupted_several_times_it_has_the_same_rows_and_repeats_no_step"},
     "test_newer_format.py": {
         "test_a_results_folder_of_a_newer_nnlc_is_refused_with_the_version_to_install",
         "test_a_campaign_toml_that_was_edited_is_refused_by_all",
@@ -168,6 +200,7 @@ SLOW_TESTS = {
         "test_a_script_that_was_queued_before_finishes_a_half_done_folder_whose_tables_stay",
     },
     "test_recipe.py": {
+        "test_an_interrupted_training_has_the_same_bits",
         "test_a_curve_is_that_of_a_plain_pytorch_loop",
         "test_each_setting_of_a_recipe_changes_the_curve_and_what_a_checkpoint_must_have",
         "test_one_process_or_many_with_any_interruption_leave_the_same_bytes",
@@ -204,6 +237,8 @@ SLOW_FILES = {
     *("test_penguin.py", "test_network_identity.py", "test_audit_mutations.py"),
     *("test_documents.py", "test_upgrade.py", "test_pbs_standins.py"),
     *("test_rules.py", "test_steps.py", "test_trainers.py", "test_amd.py"),
+    *("test_job_ends.py", "test_job_scripts.py", "test_serve.py"),
+    *("test_export_damage.py", "test_predictors_stopper.py", "test_convolution.py"),
 }
 
 QUICK_TESTS = {
